@@ -1,0 +1,32 @@
+{
+  "targets": [
+    {
+      "target_name": "ipvs_netlink",
+      "sources": [
+        "native/addon.cc",
+        "native/connection.cc",
+        "native/convert.cc",
+        "native/host_connection.cc",
+        "native/layout.cc",
+        "native/worker.cc",
+        "native/netlink/socket.cc",
+        "native/netlink/message.cc",
+        "native/netlink/exchange.cc",
+        "native/netlink/family.cc",
+        "native/netlink/namespace.cc",
+        "native/netlink/table.cc",
+        "native/ipvs/attributes.cc",
+        "native/ipvs/codec.cc",
+        "native/ipvs/client.cc",
+        "native/route/addresses.cc",
+        "native/host/sysctl.cc"
+      ],
+      "include_dirs": ["native"],
+      "defines": ["NAPI_VERSION=8", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-rtti"],
+      "dependencies": [
+        "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all"
+      ]
+    }
+  ]
+}

@@ -1,0 +1,139 @@
+#include "connection.h"
+
+#include <utility>
+
+#include "worker.h"
+
+namespace {
+
+using netlink::Outcome;
+
+template <typename T>
+std::shared_ptr<T> Shared() {
+  return std::make_shared<T>();
+}
+
+}  // namespace
+
+Napi::Function Connection::Define(Napi::Env env) {
+  return DefineClass(env, "Connection",
+                     {
+                         InstanceMethod<&Connection::Open>("open"),
+                         InstanceMethod<&Connection::Apply>("apply"),
+                         InstanceMethod<&Connection::ReadService>("readService"),
+                         InstanceMethod<&Connection::ReadServices>("readServices"),
+                         InstanceMethod<&Connection::ReadDestinations>("readDestinations"),
+                         InstanceMethod<&Connection::ReadAll>("readAll"),
+                         InstanceMethod<&Connection::ReadInfo>("readInfo"),
+                         InstanceMethod<&Connection::Close>("close"),
+                     });
+}
+
+Connection::Connection(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<Connection>(info),
+      choice_(info[0]),
+      silence_(info[1].ToNumber().Int32Value()) {}
+
+std::shared_ptr<ipvs::Client> Connection::client(Napi::Env env) const {
+  if (!client_) throw Napi::Error::New(env, "the connection is not open");
+  return client_;
+}
+
+Napi::Value Connection::Open(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    std::shared_ptr<netlink::NetworkNamespace> where;
+  };
+  auto state = Shared<State>();
+  // The worker gets a copy of the choice, and the main thread comes back to a handle that may have
+  // been collected: the reference keeps it.
+  auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:open",
+      [state, choice = choice_] { state->outcome = choice.Open(&state->where); },
+      [state, self, this](Napi::Env env) {
+        if (state->outcome.ok()) client_ = std::make_shared<ipvs::Client>(state->where, silence_);
+        self->Reset();
+        return GiveOutcome(env, state->outcome);
+      });
+}
+
+Napi::Value Connection::Apply(const Napi::CallbackInfo& info) {
+  struct State {
+    ipvs::Records operations;
+    std::vector<Outcome> outcomes;
+  };
+  auto state = Shared<State>();
+  state->operations = TakeBytes(info[0], ipvs::OperationSize(), true);
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:apply",
+      [state, client = client(info.Env())] { client->Apply(state->operations, &state->outcomes); },
+      [state](Napi::Env env) { return GiveOutcomes(env, state->outcomes); });
+}
+
+Napi::Value Connection::Read(Napi::Env env, const char* name, RecordReader read) {
+  struct State {
+    Outcome outcome;
+    ipvs::Records records;
+  };
+  auto state = Shared<State>();
+  return RunOnWorker(
+      env, name,
+      [state, client = client(env), read = std::move(read)] {
+        state->outcome = read(client.get(), &state->records);
+      },
+      [state](Napi::Env where) { return GiveRecords(where, state->outcome, state->records); });
+}
+
+Napi::Value Connection::ReadService(const Napi::CallbackInfo& info) {
+  const ipvs::Records service = TakeBytes(info[0], ipvs::kServiceTable.config_size);
+  return Read(info.Env(), "ipvs-netlink:readService",
+              [service](ipvs::Client* client, ipvs::Records* found) {
+                return client->ReadService(service, found);
+              });
+}
+
+Napi::Value Connection::ReadServices(const Napi::CallbackInfo& info) {
+  return Read(info.Env(), "ipvs-netlink:readServices",
+              [](ipvs::Client* client, ipvs::Records* found) {
+                return client->ReadServices(found);
+              });
+}
+
+Napi::Value Connection::ReadDestinations(const Napi::CallbackInfo& info) {
+  const ipvs::Records service = TakeBytes(info[0], ipvs::kServiceTable.config_size);
+  return Read(info.Env(), "ipvs-netlink:readDestinations",
+              [service](ipvs::Client* client, ipvs::Records* found) {
+                return client->ReadDestinations(service, found);
+              });
+}
+
+Napi::Value Connection::ReadInfo(const Napi::CallbackInfo& info) {
+  return Read(info.Env(), "ipvs-netlink:readInfo",
+              [](ipvs::Client* client, ipvs::Records* found) { return client->ReadInfo(found); });
+}
+
+Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    ipvs::Snapshot snapshot;
+  };
+  auto state = Shared<State>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readAll",
+      [state, client = client(info.Env())] { state->outcome = client->ReadAll(&state->snapshot); },
+      [state](Napi::Env env) -> Napi::Value {
+        const ipvs::Snapshot& snapshot = state->snapshot;
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("failure", GiveOutcome(env, state->outcome));
+        result.Set("services",
+                   GiveBytes(env, snapshot.services.data(), snapshot.services.size()));
+        result.Set("destinations",
+                   GiveBytes(env, snapshot.destinations.data(), snapshot.destinations.size()));
+        result.Set("counts", GiveBytes(env, snapshot.counts.data(),
+                                       snapshot.counts.size() * sizeof(uint32_t)));
+        return result;
+      });
+}
+
+void Connection::Close(const Napi::CallbackInfo&) { client_.reset(); }

@@ -1,0 +1,38 @@
+// The handle of one virtual server table that JavaScript holds.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "convert.h"
+#include "ipvs/client.h"
+
+class Connection : public Napi::ObjectWrap<Connection> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // (namespace: string | number | undefined, silence: number)
+  explicit Connection(const Napi::CallbackInfo& info);
+
+ private:
+  // All answer promises; types/addon.d.ts has their shapes. Calls run on the main thread, what they
+  // start on a worker, which shares the client: closing or collecting the handle ends nothing that
+  // is under way.
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  Napi::Value Apply(const Napi::CallbackInfo& info);
+  Napi::Value ReadService(const Napi::CallbackInfo& info);
+  Napi::Value ReadServices(const Napi::CallbackInfo& info);
+  Napi::Value ReadDestinations(const Napi::CallbackInfo& info);
+  Napi::Value ReadAll(const Napi::CallbackInfo& info);
+  Napi::Value ReadInfo(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  using RecordReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Records*)>;
+  Napi::Value Read(Napi::Env env, const char* name, RecordReader read);
+  std::shared_ptr<ipvs::Client> client(Napi::Env env) const;
+
+  const NamespaceChoice choice_;
+  const int silence_;
+  std::shared_ptr<ipvs::Client> client_;  // null before Open() has succeeded and after Close()
+};

@@ -1,0 +1,42 @@
+// What crosses the boundary: bytes in, bytes and outcomes out.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "netlink/namespace.h"
+#include "netlink/outcome.h"
+
+// Copies, because JavaScript may change the buffer while the worker reads it. Throws a TypeError
+// unless `value` is a Uint8Array of `size` bytes, or of a multiple of it when `many`.
+std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many = false);
+std::string TakeText(const Napi::Value& value);
+
+Napi::ArrayBuffer GiveBytes(Napi::Env env, const void* data, size_t size);
+
+// { stage, errno, text } or undefined for success.
+Napi::Value GiveOutcome(Napi::Env env, const netlink::Outcome& outcome);
+
+// { failure, records }
+Napi::Value GiveRecords(Napi::Env env, const netlink::Outcome& outcome,
+                        const std::vector<uint8_t>& records);
+
+// { outcomes: ArrayBuffer of int32 pairs (stage, errno), texts: { [index]: text } }
+Napi::Value GiveOutcomes(Napi::Env env, const std::vector<netlink::Outcome>& outcomes);
+
+// Which namespace a handle is for: nothing, a path, or a descriptor. A descriptor is duplicated at
+// once, since its owner may close it; a path is opened by Open(), on a worker.
+class NamespaceChoice {
+ public:
+  explicit NamespaceChoice(const Napi::Value& value);
+  netlink::Outcome Open(std::shared_ptr<netlink::NetworkNamespace>* opened) const;
+
+ private:
+  std::string path_;
+  std::shared_ptr<netlink::NetworkNamespace> given_;
+  netlink::Outcome failure_;
+};

@@ -1,0 +1,112 @@
+#include "host_connection.h"
+
+#include <utility>
+
+#include "host/sysctl.h"
+#include "route/addresses.h"
+#include "worker.h"
+
+namespace {
+
+using netlink::NetworkNamespace;
+using netlink::Outcome;
+
+struct TextState {
+  Outcome outcome;
+  std::string text;
+};
+
+}  // namespace
+
+Napi::Function HostConnection::Define(Napi::Env env) {
+  return DefineClass(env, "HostConnection",
+                     {
+                         InstanceMethod<&HostConnection::Open>("open"),
+                         InstanceMethod<&HostConnection::ReadAddresses>("readAddresses"),
+                         InstanceMethod<&HostConnection::ChangeAddresses>("changeAddresses"),
+                         InstanceMethod<&HostConnection::ReadSetting>("readSetting"),
+                         InstanceMethod<&HostConnection::WriteSetting>("writeSetting"),
+                         InstanceMethod<&HostConnection::Close>("close"),
+                     });
+}
+
+HostConnection::HostConnection(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<HostConnection>(info),
+      choice_(info[0]),
+      silence_(info[1].ToNumber().Int32Value()) {}
+
+std::shared_ptr<NetworkNamespace> HostConnection::where(Napi::Env env) const {
+  if (!open_) throw Napi::Error::New(env, "the connection is not open");
+  return where_;
+}
+
+Napi::Value HostConnection::Open(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    std::shared_ptr<NetworkNamespace> where;
+  };
+  auto state = std::make_shared<State>();
+  auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:openHost",
+      [state, choice = choice_] { state->outcome = choice.Open(&state->where); },
+      [state, self, this](Napi::Env env) {
+        open_ = state->outcome.ok();
+        where_ = state->where;
+        self->Reset();
+        return GiveOutcome(env, state->outcome);
+      });
+}
+
+Napi::Value HostConnection::ReadAddresses(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    route::Records addresses;
+  };
+  auto state = std::make_shared<State>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readAddresses",
+      [state, device = TakeText(info[0]), where = where(info.Env()), silence = silence_] {
+        state->outcome = route::ReadAddresses(where, device, silence, &state->addresses);
+      },
+      [state](Napi::Env env) { return GiveRecords(env, state->outcome, state->addresses); });
+}
+
+Napi::Value HostConnection::ChangeAddresses(const Napi::CallbackInfo& info) {
+  auto outcomes = std::make_shared<std::vector<Outcome>>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:changeAddresses",
+      [outcomes, changes = TakeBytes(info[0], route::ChangeSize(), true), where = where(info.Env()),
+       silence = silence_] { route::ChangeAddresses(where, changes, silence, outcomes.get()); },
+      [outcomes](Napi::Env env) { return GiveOutcomes(env, *outcomes); });
+}
+
+Napi::Value HostConnection::ReadSetting(const Napi::CallbackInfo& info) {
+  auto state = std::make_shared<TextState>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readSetting",
+      [state, name = TakeText(info[0]), where = where(info.Env())] {
+        state->outcome = host::ReadSetting(where, name, &state->text);
+      },
+      [state](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("failure", GiveOutcome(env, state->outcome));
+        result.Set("value", state->text);
+        return result;
+      });
+}
+
+Napi::Value HostConnection::WriteSetting(const Napi::CallbackInfo& info) {
+  auto outcome = std::make_shared<Outcome>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:writeSetting",
+      [outcome, name = TakeText(info[0]), value = TakeText(info[1]), where = where(info.Env())] {
+        *outcome = host::WriteSetting(where, name, value);
+      },
+      [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
+}
+
+void HostConnection::Close(const Napi::CallbackInfo&) {
+  open_ = false;
+  where_.reset();
+}

@@ -1,0 +1,32 @@
+// The handle of one namespace's addresses and settings that JavaScript holds.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "convert.h"
+
+class HostConnection : public Napi::ObjectWrap<HostConnection> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // (namespace: string | number | undefined, silence: number)
+  explicit HostConnection(const Napi::CallbackInfo& info);
+
+ private:
+  // All answer promises; types/addon.d.ts has their shapes.
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  Napi::Value ReadAddresses(const Napi::CallbackInfo& info);
+  Napi::Value ChangeAddresses(const Napi::CallbackInfo& info);
+  Napi::Value ReadSetting(const Napi::CallbackInfo& info);
+  Napi::Value WriteSetting(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<netlink::NetworkNamespace> where(Napi::Env env) const;
+
+  const NamespaceChoice choice_;
+  const int silence_;
+  bool open_ = false;
+  std::shared_ptr<netlink::NetworkNamespace> where_;  // null: the process's own
+};

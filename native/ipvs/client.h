@@ -1,0 +1,72 @@
+// The kernel's virtual server table of one network namespace. All methods may block and may be
+// called from several worker threads at once; none may be called on the main thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "ipvs/codec.h"
+#include "netlink/exchange.h"
+
+namespace ipvs {
+
+using Records = std::vector<uint8_t>;
+
+struct Snapshot {
+  Records services;
+  Records destinations;          // of all services, in their order
+  std::vector<uint32_t> counts;  // how many of them belong to each service
+};
+
+class Client {
+ public:
+  // `silence`: how long the kernel may leave a request without a reply, in ms.
+  Client(std::shared_ptr<netlink::NetworkNamespace> where, int silence)
+      : where_(std::move(where)), silence_(silence) {}
+
+  // Carries out operations (see codec.h) in order; one outcome each. One caller at a time: others
+  // wait, so that the changes of one handle are never interleaved.
+  void Apply(const Records& operations, std::vector<netlink::Outcome>* outcomes);
+
+  // `service` is the configuration part of a service record that identifies it.
+  netlink::Outcome ReadService(const Records& service, Records* found);
+  netlink::Outcome ReadServices(Records* services);
+  // Fails with ESRCH when there is no such service, although the kernel answers an empty dump.
+  netlink::Outcome ReadDestinations(const Records& service, Records* destinations);
+  netlink::Outcome ReadAll(Snapshot* snapshot);
+  netlink::Outcome ReadInfo(Records* info);
+
+ private:
+  class Lease;
+
+  netlink::Outcome Ready(netlink::Socket* socket);
+  netlink::Outcome Resolve(netlink::Socket* socket);
+  netlink::Outcome Read(const std::function<netlink::Outcome(netlink::Socket*)>& query);
+  netlink::Outcome QueryOne(netlink::Socket* socket, Command command, const uint8_t* service,
+                            const netlink::Table& table, uint16_t top, Records* found);
+  netlink::Outcome QueryAll(netlink::Socket* socket, Command command, const uint8_t* service,
+                            const netlink::Table& table, uint16_t top, Records* found);
+  void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
+  netlink::Outcome SendChunk(const uint8_t* operations, size_t count,
+                             std::vector<netlink::Outcome>* outcomes);
+
+  const std::shared_ptr<netlink::NetworkNamespace> where_;
+  const int silence_;
+
+  // The number the kernel gave the family; 0 before it is known. Never a failure: each call asks
+  // again, so that a module loaded later is found.
+  std::atomic<uint16_t> family_{0};
+
+  std::mutex changing_;
+  netlink::Socket change_socket_;
+
+  // A dump has its socket to itself until its last datagram is read, so concurrent reads take one
+  // each; idle ones are kept for the next.
+  std::mutex idle_lock_;
+  std::vector<netlink::Socket> idle_;
+};
+
+}  // namespace ipvs

@@ -1,0 +1,89 @@
+#include "ipvs/codec.h"
+
+#include <sys/socket.h>
+
+namespace ipvs {
+
+namespace {
+
+using netlink::Load;
+using netlink::MessageWriter;
+
+size_t AddressSize(uint32_t family) { return family == AF_INET ? 4 : 16; }
+
+void WriteService(const uint8_t* service, uint32_t rows, MessageWriter* writer) {
+  const auto family = Load<uint32_t>(service + offsetof(ServiceRecord, family));
+  const size_t nest = writer->BeginNest(kAttrService);
+  netlink::Encode(kServiceTable, service, rows, AddressSize(family), writer);
+  writer->EndNest(nest);
+}
+
+void WriteDestination(const uint8_t* destination, MessageWriter* writer) {
+  const auto family = Load<uint32_t>(destination + offsetof(DestinationRecord, family));
+  const size_t nest = writer->BeginNest(kAttrDest);
+  netlink::Encode(kDestinationTable, destination, kAllRows, AddressSize(family), writer);
+  writer->EndNest(nest);
+}
+
+bool IsEmpty(const uint8_t* record) { return Load<uint32_t>(record) == 0; }
+
+bool ChangesTable(uint32_t command) {
+  switch (command) {
+    case kNewService:
+    case kSetService:
+    case kDelService:
+    case kNewDest:
+    case kSetDest:
+    case kDelDest:
+    case kZero:
+    case kFlush:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch) {
+  const auto command = Load<uint32_t>(operation + offsetof(OperationHeader, command));
+  if (!ChangesTable(command)) return false;
+  const uint8_t* service = operation + OperationServiceOffset();
+  const uint8_t* destination = operation + OperationDestinationOffset();
+  MessageWriter& writer = netlink::BeginGeneric(batch, family, static_cast<uint8_t>(command),
+                                                kFamilyVersion, 0);
+  if (!IsEmpty(service)) WriteService(service, kAllRows, &writer);
+  if (!IsEmpty(destination)) WriteDestination(destination, &writer);
+  writer.End();
+  return true;
+}
+
+void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t* service,
+                netlink::RequestBatch* batch) {
+  MessageWriter& writer = netlink::BeginGeneric(batch, family, command, kFamilyVersion, flags);
+  if (service != nullptr) WriteService(service, kIdentityRows, &writer);
+  writer.End();
+}
+
+bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+                std::vector<uint8_t>* records) {
+  uint8_t command = 0;
+  netlink::Bytes body;
+  if (!netlink::ReadGeneric(message, &command, &body)) return false;
+  if (top != 0) {
+    netlink::AttributeReader attributes(body);
+    netlink::AttributeView attribute;
+    body = {};
+    while (attributes.Next(&attribute)) {
+      if (attribute.type == top) body = attribute.payload;
+    }
+    if (attributes.malformed() || body.data == nullptr) return false;
+  }
+  const size_t start = records->size();
+  records->resize(start + table.record_size, 0);
+  if (netlink::Decode(table, body, records->data() + start)) return true;
+  records->resize(start);
+  return false;
+}
+
+}  // namespace ipvs

@@ -1,0 +1,159 @@
+#include "netlink/exchange.h"
+
+#include <linux/netlink.h>
+
+#include <cerrno>
+#include <optional>
+
+namespace netlink {
+
+namespace {
+
+// What follows the errno of an NLMSG_ERROR: the request's header, its payload unless the kernel
+// left that out (CAPPED), then attributes with the kernel's words.
+std::string ExtendedText(const Message& message) {
+  if ((message.flags & NLM_F_ACK_TLVS) == 0) return {};
+  const Bytes echo = message.payload.From(sizeof(int32_t));
+  if (echo.size < sizeof(nlmsghdr)) return {};
+  const size_t echoed = (message.flags & NLM_F_CAPPED) != 0
+                            ? sizeof(nlmsghdr)
+                            : Align(Load<uint32_t>(echo.data + offsetof(nlmsghdr, nlmsg_len)));
+  AttributeReader attributes(echo.From(echoed));
+  AttributeView attribute;
+  while (attributes.Next(&attribute)) {
+    if (attribute.type != NLMSGERR_ATTR_MSG) continue;
+    const auto* text = reinterpret_cast<const char*>(attribute.payload.data);
+    return std::string(text, strnlen(text, attribute.payload.size));
+  }
+  return {};
+}
+
+// An acknowledgement (error 0) or a refusal; nothing when the message is cut short.
+std::optional<Outcome> ReadVerdict(const Message& message) {
+  if (message.payload.size < sizeof(int32_t)) return std::nullopt;
+  const int error = -Load<int32_t>(message.payload.data);
+  if (error == 0) return Outcome{};
+  return Failure(Stage::kKernel, error, ExtendedText(message));
+}
+
+}  // namespace
+
+MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
+  const uint32_t sequence = socket_->NextSequence();
+  sequences_.push_back(sequence);
+  writer_.Begin(type, static_cast<uint16_t>(flags | NLM_F_REQUEST), sequence);
+  return writer_;
+}
+
+class BatchExchange {
+ public:
+  BatchExchange(RequestBatch* batch, std::vector<Outcome>* outcomes, const ReplyReader& read)
+      : sequences_(batch->sequences_), outcomes_(outcomes), read_(read) {
+    outcomes_->assign(sequences_.size(), Outcome{});
+    told_.assign(sequences_.size(), false);
+    batch->writer_.AcknowledgeLast();
+  }
+
+  bool done() const { return done_; }
+  bool progressed() const { return progressed_; }
+
+  Outcome Take(Bytes datagram) {
+    progressed_ = false;
+    MessageReader messages(datagram);
+    Message message;
+    while (messages.Next(&message)) {
+      const std::optional<size_t> index = IndexOf(message.sequence);
+      if (!index) continue;  // an answer to a request that was given up
+      progressed_ = true;
+      if (!TakeOne(*index, message)) return Failure(Stage::kReply, EBADMSG);
+    }
+    return messages.malformed() ? Failure(Stage::kReply, EBADMSG) : Outcome{};
+  }
+
+  // The exchange broke off: what was not told stays unknown.
+  void Abandon(const Outcome& reason) {
+    for (size_t i = 0; i < outcomes_->size(); ++i) {
+      if (!told_[i]) (*outcomes_)[i] = reason;
+    }
+  }
+
+ private:
+  // Sequence numbers of a batch are consecutive but for the skipped 0.
+  std::optional<size_t> IndexOf(uint32_t sequence) const {
+    for (const uint32_t skipped : {0U, 1U}) {
+      const uint32_t index = sequence - sequences_.front() - skipped;
+      if (index < sequences_.size() && sequences_[index] == sequence) return index;
+    }
+    return std::nullopt;
+  }
+
+  bool TakeOne(size_t index, const Message& message) {
+    if (message.type != NLMSG_ERROR) return !read_ || read_(index, message);
+    const std::optional<Outcome> verdict = ReadVerdict(message);
+    if (!verdict) return false;
+    (*outcomes_)[index] = *verdict;
+    told_[index] = true;
+    done_ = done_ || index + 1 == sequences_.size();
+    return true;
+  }
+
+  const std::vector<uint32_t>& sequences_;
+  std::vector<Outcome>* outcomes_;
+  const ReplyReader& read_;
+  std::vector<bool> told_;
+  bool done_ = false;
+  bool progressed_ = false;
+};
+
+Outcome Exchange(Socket* socket, RequestBatch* batch, Deadline deadline,
+                 std::vector<Outcome>* outcomes, const ReplyReader& read) {
+  BatchExchange exchange(batch, outcomes, read);
+  Outcome outcome = socket->Send(batch->writer().bytes());
+  deadline.Arm();  // executing took its own time; the silence starts now
+  while (outcome.ok() && !exchange.done()) {
+    Bytes datagram;
+    outcome = socket->Receive(deadline, &datagram);
+    if (outcome.ok()) outcome = exchange.Take(datagram);
+    if (exchange.progressed()) deadline.Arm();
+  }
+  if (!outcome.ok()) exchange.Abandon(outcome);
+  return outcome;
+}
+
+Outcome ExchangeOne(Socket* socket, RequestBatch* batch, Deadline deadline,
+                    const ReplyReader& read) {
+  std::vector<Outcome> outcomes;
+  Exchange(socket, batch, deadline, &outcomes, read);
+  return outcomes.front();
+}
+
+Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
+             const std::function<bool(const Message&)>& read) {
+  const uint32_t sequence = batch->sequences_.front();
+  Outcome outcome = socket->Send(batch->writer().bytes());
+  if (!outcome.ok()) return outcome;
+  deadline.Arm();
+  bool interrupted = false;
+  for (;;) {
+    Bytes datagram;
+    outcome = socket->Receive(deadline, &datagram);
+    if (!outcome.ok()) return outcome;
+    MessageReader messages(datagram);
+    Message message;
+    while (messages.Next(&message)) {
+      if (message.sequence != sequence) continue;
+      deadline.Arm();
+      interrupted = interrupted || (message.flags & NLM_F_DUMP_INTR) != 0;
+      if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
+        // DONE carries an errno too: a dump can fail after its first entries.
+        const std::optional<Outcome> verdict = ReadVerdict(message);
+        if (!verdict) return Failure(Stage::kReply, EBADMSG);
+        return verdict->ok() && interrupted ? Failure(Stage::kReply, EINTR) : *verdict;
+      }
+      if (!read(message)) return Failure(Stage::kReply, EBADMSG);
+    }
+    if (messages.malformed()) return Failure(Stage::kReply, EBADMSG);
+  }
+}
+
+}  // namespace netlink

@@ -1,0 +1,53 @@
+// Requests sent together, and the replies told apart again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "netlink/message.h"
+#include "netlink/socket.h"
+
+namespace netlink {
+
+// Messages for one sendmsg. The kernel executes them in order, goes on after one that fails, and
+// reports every failure; so an acknowledgement is asked of the last only, and its arrival says that
+// all others without an error succeeded.
+class RequestBatch {
+ public:
+  explicit RequestBatch(Socket* socket) : socket_(socket) {}
+
+  // Starts the next message; the caller appends to it and then calls writer().End().
+  MessageWriter& Begin(uint16_t type, uint16_t flags);
+  MessageWriter& writer() { return writer_; }
+  size_t count() const { return sequences_.size(); }
+
+ private:
+  friend class BatchExchange;
+  friend Outcome Dump(Socket*, RequestBatch*, Deadline, const std::function<bool(const Message&)>&);
+
+  Socket* socket_;
+  MessageWriter writer_;
+  std::vector<uint32_t> sequences_;
+};
+
+// Called with the index of the request and a message that answers it (a GET's reply). Answers
+// whether the message could be read.
+using ReplyReader = std::function<bool(size_t index, const Message&)>;
+
+// Sends the batch and fills one outcome for each request, in order. A request whose fate was not
+// told has Stage::kReply. The returned outcome is that of the exchange itself: when it is not ok,
+// late replies may still arrive and the socket must not be used again.
+Outcome Exchange(Socket* socket, RequestBatch* batch, Deadline deadline,
+                 std::vector<Outcome>* outcomes, const ReplyReader& read = nullptr);
+
+// One request with one outcome.
+Outcome ExchangeOne(Socket* socket, RequestBatch* batch, Deadline deadline,
+                    const ReplyReader& read = nullptr);
+
+// Sends the only request of `batch`, which asks for a dump, and hands over each entry. A dump that
+// the kernel marks as interrupted (the table changed meanwhile) ends with EINTR: repeat it.
+Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
+             const std::function<bool(const Message&)>& read);
+
+}  // namespace netlink

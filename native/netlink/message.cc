@@ -1,0 +1,87 @@
+#include "netlink/message.h"
+
+#include <linux/netlink.h>
+
+namespace netlink {
+
+void MessageWriter::Begin(uint16_t type, uint16_t flags, uint32_t sequence) {
+  message_ = buffer_.size();
+  nlmsghdr header{};
+  header.nlmsg_type = type;
+  header.nlmsg_flags = flags;
+  header.nlmsg_seq = sequence;
+  Append(&header, sizeof header);
+}
+
+void MessageWriter::End() {
+  Store<uint32_t>(&buffer_[message_ + offsetof(nlmsghdr, nlmsg_len)],
+                  static_cast<uint32_t>(buffer_.size() - message_));
+}
+
+void MessageWriter::Append(const void* data, size_t size) {
+  const auto* from = static_cast<const uint8_t*>(data);
+  buffer_.insert(buffer_.end(), from, from + size);
+  buffer_.resize(Align(buffer_.size()), 0);
+}
+
+void MessageWriter::Attribute(uint16_t type, const void* data, size_t size) {
+  nlattr header{};
+  header.nla_len = static_cast<uint16_t>(sizeof header + size);
+  header.nla_type = type;
+  Append(&header, sizeof header);
+  Append(data, size);
+}
+
+size_t MessageWriter::BeginNest(uint16_t type) {
+  const size_t nest = buffer_.size();
+  Attribute(static_cast<uint16_t>(type | NLA_F_NESTED), nullptr, 0);
+  return nest;
+}
+
+void MessageWriter::EndNest(size_t nest) {
+  Store<uint16_t>(&buffer_[nest + offsetof(nlattr, nla_len)],
+                  static_cast<uint16_t>(buffer_.size() - nest));
+}
+
+void MessageWriter::AcknowledgeLast() {
+  uint8_t* flags = &buffer_[message_ + offsetof(nlmsghdr, nlmsg_flags)];
+  Store<uint16_t>(flags, static_cast<uint16_t>(Load<uint16_t>(flags) | NLM_F_ACK));
+}
+
+void MessageWriter::Clear() {
+  buffer_.clear();
+  message_ = 0;
+}
+
+bool MessageReader::Next(Message* message) {
+  if (rest_.size == 0 || malformed_) return false;
+  const size_t length = rest_.size < sizeof(nlmsghdr)
+                            ? 0
+                            : Load<uint32_t>(rest_.data + offsetof(nlmsghdr, nlmsg_len));
+  if (length < sizeof(nlmsghdr) || length > rest_.size) {
+    malformed_ = true;
+    return false;
+  }
+  const auto header = Load<nlmsghdr>(rest_.data);
+  message->type = header.nlmsg_type;
+  message->flags = header.nlmsg_flags;
+  message->sequence = header.nlmsg_seq;
+  message->payload = {rest_.data + sizeof(nlmsghdr), length - sizeof(nlmsghdr)};
+  rest_ = rest_.From(Align(length));
+  return true;
+}
+
+bool AttributeReader::Next(AttributeView* attribute) {
+  if (rest_.size == 0 || malformed_) return false;
+  const size_t length = rest_.size < sizeof(nlattr) ? 0 : Load<uint16_t>(rest_.data);
+  if (length < sizeof(nlattr) || length > rest_.size) {
+    malformed_ = true;
+    return false;
+  }
+  attribute->type = Load<uint16_t>(rest_.data + offsetof(nlattr, nla_type)) & NLA_TYPE_MASK;
+  attribute->payload = {rest_.data + sizeof(nlattr), length - sizeof(nlattr)};
+  rest_ = rest_.From(Align(length));
+  return true;
+}
+
+}  // namespace netlink

@@ -1,0 +1,58 @@
+// One netlink socket to the kernel.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "netlink/bytes.h"
+#include "netlink/descriptor.h"
+#include "netlink/namespace.h"
+#include "netlink/outcome.h"
+
+namespace netlink {
+
+// How long the kernel may stay silent. An exchange arms it when it starts and again at each reply
+// that belongs to it, so that a long dump has no limit, and replies to somebody else buy no time.
+class Deadline {
+ public:
+  explicit Deadline(int milliseconds) : silence_(milliseconds) { Arm(); }
+  void Arm() { end_ = Clock::now() + silence_; }
+  int MillisecondsLeft() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::chrono::milliseconds silence_;
+  Clock::time_point end_;
+};
+
+class Socket {
+ public:
+  // `protocol` is NETLINK_GENERIC, NETLINK_ROUTE ... The socket stays bound to the namespace in
+  // which it was made, whichever thread uses it.
+  static Outcome Open(int protocol, const std::shared_ptr<NetworkNamespace>& where, Socket* opened);
+
+  // One sendmsg. The kernel executes the requests inside it, so it must never run on the main
+  // thread. On failure nothing was executed.
+  Outcome Send(Bytes messages);
+
+  // The next datagram from the kernel; valid until the next call.
+  Outcome Receive(const Deadline& deadline, Bytes* datagram);
+
+  // For the kernel to filter address dumps by what is asked (NETLINK_GET_STRICT_CHK).
+  void AskStrictChecks();
+
+  uint32_t NextSequence();
+  bool valid() const { return descriptor_.valid(); }
+  void Close() { descriptor_.Close(); }
+
+ private:
+  Outcome AwaitReadable(const Deadline& deadline);
+
+  Descriptor descriptor_;
+  uint32_t sequence_ = 0;
+  std::vector<uint8_t> buffer_;
+};
+
+}  // namespace netlink
