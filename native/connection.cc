@@ -121,7 +121,9 @@ Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
   auto state = Shared<State>();
   return RunOnWorker(
       info.Env(), "ipvs-netlink:readAll",
-      [state, client = client(info.Env())] { state->outcome = client->ReadAll(&state->snapshot); },
+      [state, client = client(info.Env()), consistent = info[0].ToBoolean().Value()] {
+        state->outcome = client->ReadAll(consistent, &state->snapshot);
+      },
       [state](Napi::Env env) -> Napi::Value {
         const ipvs::Snapshot& snapshot = state->snapshot;
         Napi::Object result = Napi::Object::New(env);

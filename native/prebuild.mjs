@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-// Debian 10, Ubuntu 20.04 and RHEL 8 have this; Node 20 itself asks for it.
-const newestGlibc = [2, 28]
+// What Node 20's own binaries ask for, so that RHEL 8 and Ubuntu 20.04 will do.
+const newest = { GLIBC: [2, 28, 0], GLIBCXX: [3, 4, 25] }
 
 const targets = [
   { arch: 'x64', tools: 'x86_64-linux-gnu-' },
@@ -25,13 +25,17 @@ const run = (command, ...args) =>
 const hasCompiler = ({ tools }) =>
   spawnSync(`${tools}g++`, ['--version'], { stdio: 'ignore' }).status === 0
 
-const checkGlibc = (file, { tools }) => {
-  const wanted = run(`${tools}readelf`, '--version-info', '--wide', file).matchAll(
-    /GLIBC_(\d+)\.(\d+)/g,
-  )
-  for (const [symbol, major, minor] of wanted) {
-    const isNewer = Number(major) > newestGlibc[0] || Number(minor) > newestGlibc[1]
-    if (isNewer) throw new Error(`${file} needs ${symbol}, newer than ${newestGlibc.join('.')}`)
+const isNewer = (version, limit) => {
+  const at = limit.findIndex((number, index) => number !== (version[index] ?? 0))
+  return at !== -1 && (version[at] ?? 0) > limit[at]
+}
+
+const checkSymbols = (file, { tools }) => {
+  const info = run(`${tools}readelf`, '--version-info', '--wide', file)
+  for (const [symbol, library, version] of info.matchAll(/\b(GLIBC|GLIBCXX)_([\d.]+)/g)) {
+    if (isNewer(version.split('.').map(Number), newest[library])) {
+      throw new Error(`${file} needs ${symbol}, newer than ${newest[library].join('.')}`)
+    }
   }
 }
 
@@ -43,11 +47,22 @@ const build = (target) => {
   // cmake-js configures a folder only once; a release starts from none.
   rmSync(`${root}/${out}`, { recursive: true, force: true })
   const compilers = ['--cc', `${tools}gcc`, '--cxx', `${tools}g++`]
-  run('npx', '--no', 'cmake-js', 'compile', '--out', out, '--arch', arch, ...compilers)
+  run(
+    'npx',
+    '--no',
+    'cmake-js',
+    'compile',
+    '--out',
+    out,
+    '--arch',
+    arch,
+    '--CDPORTABLE=ON',
+    ...compilers,
+  )
   mkdirSync(`${root}/${folder}`, { recursive: true })
   copyFileSync(`${root}/${out}/Release/ipvs_netlink.node`, `${root}/${file}`)
   run(`${tools}strip`, '--strip-unneeded', file)
-  checkGlibc(file, target)
+  checkSymbols(file, target)
   console.error(`built ${file}`)
 }
 

@@ -81,19 +81,23 @@ const Table kCounterTable = {"counters",
                              CountOf(kCounterRows),
                              sizeof(CountersRecord),
                              0,
+                             0,
                              nullptr};
 const Table kServiceTable = {"service",
                              kServiceRows,
                              CountOf(kServiceRows),
                              sizeof(ServiceRecord),
                              offsetof(ServiceRecord, counters),
+                             offsetof(ServiceRecord, scheduler),
                              &kCounterTable};
 const Table kDestinationTable = {"destination",
                                  kDestinationRows,
                                  CountOf(kDestinationRows),
                                  sizeof(DestinationRecord),
                                  offsetof(DestinationRecord, active_connections),
+                                 offsetof(DestinationRecord, forwarding),
                                  &kCounterTable};
-const Table kInfoTable = {"info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0, nullptr};
+const Table kInfoTable = {
+    "info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0, 0, nullptr};
 
 }  // namespace ipvs

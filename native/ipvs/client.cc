@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
+#include <string_view>
+#include <unordered_set>
 
 namespace ipvs {
 
@@ -29,6 +32,44 @@ constexpr int kDumpAttempts = 8;
 
 bool IsRefusal(const Outcome& outcome, int error) {
   return outcome.stage == Stage::kKernel && outcome.error == error;
+}
+
+// How often a consistent snapshot is tried.
+constexpr int kConsistentAttempts = 10;
+
+std::string_view IdentityOf(const netlink::Table& table, const uint8_t* record) {
+  constexpr size_t kStart = sizeof(uint32_t);
+  return {reinterpret_cast<const char*>(record) + kStart, table.identity_end - kStart};
+}
+
+// An entry that moved while the kernel walked its table arrives twice; the first one stays.
+void DropDuplicates(const netlink::Table& table, size_t start, Records* records) {
+  std::unordered_set<std::string> seen;
+  size_t kept = start;
+  for (size_t at = start; at < records->size(); at += table.record_size) {
+    uint8_t* record = records->data() + at;
+    if (!seen.emplace(IdentityOf(table, record)).second) continue;
+    if (kept != at) std::memcpy(records->data() + kept, record, table.record_size);
+    kept += table.record_size;
+  }
+  records->resize(kept);
+}
+
+// Which entries a snapshot has, in an order of its own: the kernel's may change between readings.
+std::vector<std::string> IdentitiesOf(const Snapshot& snapshot) {
+  std::vector<std::string> identities;
+  const uint8_t* destination = snapshot.destinations.data();
+  for (size_t i = 0; i < snapshot.counts.size(); ++i) {
+    const std::string service(
+        IdentityOf(kServiceTable, snapshot.services.data() + i * kServiceTable.record_size));
+    identities.push_back(service);
+    for (uint32_t n = 0; n < snapshot.counts[i]; ++n) {
+      identities.push_back(service + std::string(IdentityOf(kDestinationTable, destination)));
+      destination += kDestinationTable.record_size;
+    }
+  }
+  std::sort(identities.begin(), identities.end());
+  return identities;
 }
 
 // A socket on which replies may still be under way must not see another request.
@@ -169,6 +210,7 @@ Outcome Client::QueryAll(Socket* socket, Command command, const uint8_t* service
     });
     if (outcome.stage != Stage::kReply || outcome.error != EINTR) break;
   }
+  if (outcome.ok()) DropDuplicates(table, start, found);
   return outcome;
 }
 
@@ -194,23 +236,33 @@ Outcome Client::ReadDestinations(const Records& service, Records* destinations) 
   });
 }
 
-Outcome Client::ReadAll(Snapshot* snapshot) {
+Outcome Client::ReadOnce(Socket* socket, Snapshot* snapshot) {
+  *snapshot = {};
+  Outcome outcome =
+      QueryAll(socket, kGetService, nullptr, kServiceTable, kAttrService, &snapshot->services);
+  const size_t count = snapshot->services.size() / kServiceTable.record_size;
+  for (size_t i = 0; outcome.ok() && i < count; ++i) {
+    const uint8_t* service = snapshot->services.data() + i * kServiceTable.record_size;
+    const size_t before = snapshot->destinations.size();
+    // Of a service that vanished meanwhile there are none.
+    outcome =
+        QueryAll(socket, kGetDest, service, kDestinationTable, kAttrDest, &snapshot->destinations);
+    const size_t added = snapshot->destinations.size() - before;
+    snapshot->counts.push_back(static_cast<uint32_t>(added / kDestinationTable.record_size));
+  }
+  return outcome;
+}
+
+Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {
   return Read([&](Socket* socket) {
-    *snapshot = {};
-    Outcome outcome = QueryAll(socket, kGetService, nullptr, kServiceTable, kAttrService,
-                               &snapshot->services);
-    const size_t count = snapshot->services.size() / kServiceTable.record_size;
-    for (size_t i = 0; outcome.ok() && i < count; ++i) {
-      const size_t before = snapshot->destinations.size();
-      // Destinations of a service that vanished meanwhile: none.
-      const uint8_t* service = snapshot->services.data() + i * kServiceTable.record_size;
-      outcome = QueryAll(socket, kGetDest, service, kDestinationTable, kAttrDest,
-                         &snapshot->destinations);
-      const size_t added = snapshot->destinations.size() - before;
-      snapshot->counts.push_back(
-          static_cast<uint32_t>(added / kDestinationTable.record_size));
+    Outcome outcome = ReadOnce(socket, snapshot);
+    if (!consistent) return outcome;
+    for (int attempt = 1; outcome.ok() && attempt < kConsistentAttempts; ++attempt) {
+      const std::vector<std::string> before = IdentitiesOf(*snapshot);
+      outcome = ReadOnce(socket, snapshot);
+      if (outcome.ok() && IdentitiesOf(*snapshot) == before) return outcome;
     }
-    return outcome;
+    return outcome.ok() ? Failure(Stage::kKernel, EAGAIN) : outcome;
   });
 }
 

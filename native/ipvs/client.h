@@ -36,7 +36,10 @@ class Client {
   netlink::Outcome ReadServices(Records* services);
   // Fails with ESRCH when there is no such service, although the kernel answers an empty dump.
   netlink::Outcome ReadDestinations(const Records& service, Records* destinations);
-  netlink::Outcome ReadAll(Snapshot* snapshot);
+  // The kernel resumes a dump by index and says nothing when the table changed meanwhile. With
+  // `consistent`, reads until two readings agree on which entries there are; EAGAIN when it never
+  // stands still.
+  netlink::Outcome ReadAll(bool consistent, Snapshot* snapshot);
   netlink::Outcome ReadInfo(Records* info);
 
  private:
@@ -49,6 +52,7 @@ class Client {
                             const netlink::Table& table, uint16_t top, Records* found);
   netlink::Outcome QueryAll(netlink::Socket* socket, Command command, const uint8_t* service,
                             const netlink::Table& table, uint16_t top, Records* found);
+  netlink::Outcome ReadOnce(netlink::Socket* socket, Snapshot* snapshot);
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
   netlink::Outcome SendChunk(const uint8_t* operations, size_t count,
                              std::vector<netlink::Outcome>* outcomes);

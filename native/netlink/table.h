@@ -42,6 +42,7 @@ struct Table {
   size_t count;
   size_t record_size;      // with what is observed
   size_t config_size;      // without: what a request carries
+  size_t identity_end;     // what identifies a record are its bytes from 4 to here
   const Table* counters;   // of the nests of counters, if any
 };
 

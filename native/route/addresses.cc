@@ -166,6 +166,7 @@ const netlink::Table kAddressTable = {
     std::size(kAddressRows),
     sizeof(AddressRecord),
     sizeof(AddressRecord),
+    0,
     nullptr,
 };
 

@@ -1,0 +1,147 @@
+// Changes on their way to the kernel: those of one tick, and those called while others are under
+// way, travel together; each gets its own outcome; their order is kept.
+
+import { commands } from './commands.js'
+import type { Command } from './commands.js'
+import { abortError } from './errors.js'
+import type { Request } from './errors.js'
+import { withSignal } from './handle.js'
+import type { Handle } from './handle.js'
+import { loadAddon } from './native.js'
+import { Memory, RecordFormat } from './records.js'
+import type { DestinationFields, ServiceFields } from './records.js'
+import type { Connection, Failure, OutcomesReply } from '../types/addon.js'
+
+/** One change, checked and ready to be sent. */
+export interface Change {
+  readonly command: Command
+  readonly service?: ServiceFields
+  readonly destination?: DestinationFields
+  readonly request: Request
+}
+
+/** Undefined for success. An error is made of it by whoever awaited it, so that it has a caller. */
+export type Outcome = Failure | undefined
+
+/** Changes that were called together, and who waits for them. */
+interface Group {
+  readonly changes: readonly Change[]
+  readonly resolve: (outcomes: Outcome[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+const makeGroup = (changes: readonly Change[]): { group: Group; outcomes: Promise<Outcome[]> } => {
+  let group: Group | undefined
+  const outcomes = new Promise<Outcome[]>((resolve, reject) => {
+    group = { changes, resolve, reject }
+  })
+  return { group: group as unknown as Group, outcomes }
+}
+
+/** The layout is the addon's, so it is read once for all handles. */
+let format: RecordFormat | undefined
+
+export const recordFormat = (): RecordFormat => {
+  format ??= new RecordFormat(loadAddon().layout)
+  return format
+}
+
+const encode = (changes: readonly Change[]): Uint8Array => {
+  const records = recordFormat()
+  const memory = new Memory(new ArrayBuffer(changes.length * records.operationSize))
+  changes.forEach(({ command, service, destination }, index) => {
+    records.writeOperation(
+      memory,
+      index * records.operationSize,
+      commands[command],
+      service,
+      destination,
+    )
+  })
+  return memory.bytes
+}
+
+const outcomesOf = (count: number, reply: OutcomesReply): Outcome[] => {
+  const pairs = new Int32Array(reply.outcomes)
+  return Array.from({ length: count }, (_, index) => {
+    const stage = pairs[2 * index] ?? 0
+    if (stage === 0) return undefined
+    return { stage, errno: pairs[2 * index + 1] ?? 0, text: reply.texts[index] ?? '' }
+  })
+}
+
+/** The one way of a handle's changes to the kernel. */
+export class ChangeQueue {
+  readonly #handle: Handle<Connection>
+  #waiting: Group[] = []
+  #sending = false
+
+  constructor(handle: Handle<Connection>) {
+    this.#handle = handle
+  }
+
+  /** Resolves to one outcome for each change, in order. */
+  async add(
+    what: string,
+    changes: readonly Change[],
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome[]> {
+    this.#handle.checkOpen(what)
+    if (signal?.aborted === true) throw abortError(signal, false)
+    const { group, outcomes } = makeGroup(changes)
+    this.#push(group)
+    return withSignal(outcomes, signal, () => {
+      const sent = !this.#waiting.includes(group)
+      this.#waiting = this.#waiting.filter((each) => each !== group)
+      return sent
+    })
+  }
+
+  /** Resolves when every change called so far has ended, well or badly. */
+  async settled(): Promise<void> {
+    if (!this.#sending) return
+    const { group, outcomes } = makeGroup([])
+    this.#push(group)
+    await outcomes.catch(() => undefined)
+  }
+
+  #push(group: Group): void {
+    this.#waiting.push(group)
+    if (this.#sending) return
+    this.#sending = true
+    void this.#handle.track(this.#sendAll())
+  }
+
+  async #sendAll(): Promise<void> {
+    // The other calls of this tick are made before this function goes on.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const native = await this.#handle.open().catch((error: unknown) => {
+        this.#take().forEach(({ reject }) => reject(error))
+      })
+      if (native) await this.#send(native, this.#take())
+    }
+    this.#sending = false
+  }
+
+  #take(): Group[] {
+    const groups = this.#waiting
+    this.#waiting = []
+    return groups
+  }
+
+  async #send(native: Connection, groups: readonly Group[]): Promise<void> {
+    const changes = groups.flatMap((group) => group.changes)
+    try {
+      const outcomes =
+        changes.length === 0 ? [] : outcomesOf(changes.length, await native.apply(encode(changes)))
+      let next = 0
+      for (const group of groups) {
+        group.resolve(outcomes.slice(next, next + group.changes.length))
+        next += group.changes.length
+      }
+    } catch (error) {
+      groups.forEach(({ reject }) => reject(error))
+    }
+  }
+}

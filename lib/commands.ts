@@ -1,0 +1,16 @@
+// `IPVS_CMD_*`: the kernel's numbers by the names that errors carry.
+
+export const commands = {
+  NEW_SERVICE: 1,
+  SET_SERVICE: 2,
+  DEL_SERVICE: 3,
+  GET_SERVICE: 4,
+  NEW_DEST: 5,
+  SET_DEST: 6,
+  DEL_DEST: 7,
+  GET_DEST: 8,
+  GET_INFO: 15,
+  FLUSH: 17,
+} as const
+
+export type Command = keyof typeof commands

@@ -1,0 +1,218 @@
+// A destination: from what the user says to the kernel's fields, and back.
+
+import { familyNumbers, familyOf, formatAddress } from './address.js'
+import type { DestinationFields, Observed } from './records.js'
+import type { ServiceIdentity } from './service.js'
+import { takeAddress, takeInteger, takeObject, takeOneOf, wrongValue } from './validate.js'
+import type { Properties } from './validate.js'
+import type { DestinationKey, Forwarding, Tunnel } from '../types/destination.js'
+import type { Family } from '../types/service.js'
+
+/** `IP_VS_CONN_F_*`; `local` and `bypass` are the kernel's own and only read. */
+const forwardingNumbers = { nat: 0, local: 1, tun: 2, dr: 3, bypass: 4 } as const
+const settable: readonly Forwarding[] = ['nat', 'dr', 'tun']
+
+/** `IP_VS_CONN_F_TUNNEL_TYPE_*` and `IP_VS_TUNNEL_ENCAP_FLAG_*`. */
+const tunnelNumbers = { ipip: 0, gue: 1, gre: 2 } as const
+const checksumNumbers = { none: 0, csum: 1, remcsum: 2 } as const
+
+const mostNumber = 2 ** 31 - 1
+
+const keyNames = ['address', 'port']
+const settingNames = ['forwarding', 'weight', 'upperThreshold', 'lowerThreshold', 'tunnel']
+const observedNames = [
+  'family',
+  'activeConnections',
+  'inactiveConnections',
+  'persistentConnections',
+  'stats',
+]
+const allNames = [...keyNames, ...settingNames, ...observedNames]
+
+/** The identity of a destination, checked. */
+export interface DestinationIdentity {
+  readonly fields: DestinationFields
+  readonly family: Family
+  readonly key: { readonly address: string; readonly port: number }
+}
+
+/** The identity of a destination; the rest of a whole destination is let pass. */
+export const takeDestinationKey = (
+  value: unknown,
+  path: string,
+  service: ServiceIdentity,
+): DestinationIdentity => {
+  const properties = takeObject(value, path, allNames)
+  const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
+  const port = takeInteger(properties['port'] ?? service.port ?? 0, `${path}.port`, 0, 65535)
+  return {
+    fields: { family: familyNumbers[family], address: bytes, port },
+    family,
+    key: { address: formatAddress(family, bytes), port },
+  }
+}
+
+const takeChecksum = (
+  properties: Properties,
+  path: string,
+  allowed: readonly (keyof typeof checksumNumbers)[],
+): number =>
+  checksumNumbers[takeOneOf(properties['checksum'] ?? 'none', `${path}.checksum`, allowed)]
+
+type TunnelFields = Pick<DestinationFields, 'tunnelType' | 'tunnelPort' | 'tunnelFlags'>
+
+const takeTunnel = (value: unknown, path: string): TunnelFields => {
+  const properties = takeObject(value, path, ['type', 'port', 'checksum'])
+  const type = takeOneOf(properties['type'], `${path}.type`, ['ipip', 'gue', 'gre'])
+  const forbid = (name: string): void => {
+    if (properties[name] === undefined) return
+    throw wrongValue(`${path}.${name}`, `absent from a tunnel of type ${type}`, properties[name])
+  }
+  const fields = { tunnelType: tunnelNumbers[type], tunnelPort: 0, tunnelFlags: 0 }
+  if (type === 'gue') {
+    return {
+      ...fields,
+      tunnelPort: takeInteger(properties['port'], `${path}.port`, 1, 65535),
+      tunnelFlags: takeChecksum(properties, path, ['none', 'csum', 'remcsum']),
+    }
+  }
+  forbid('port')
+  if (type === 'gre') {
+    return { ...fields, tunnelFlags: takeChecksum(properties, path, ['none', 'csum']) }
+  }
+  forbid('checksum')
+  return fields
+}
+
+const checkFamily = (
+  { family, key }: DestinationIdentity,
+  path: string,
+  service: ServiceIdentity,
+  forwarding: Forwarding,
+): void => {
+  if (family === service.family || forwarding === 'tun') return
+  throw wrongValue(
+    `${path}.address`,
+    `an ${service.family} address like the service's (another family needs tun forwarding)`,
+    key.address,
+  )
+}
+
+const checkPort = (
+  { key }: DestinationIdentity,
+  path: string,
+  service: ServiceIdentity,
+  forwarding: Forwarding,
+): void => {
+  if (service.port === undefined) return
+  if (forwarding !== 'nat' && key.port !== service.port) {
+    throw wrongValue(
+      `${path}.port`,
+      `the service's own, ${service.port} (${forwarding} forwarding does not rewrite packets)`,
+      key.port,
+    )
+  }
+  if (forwarding === 'nat' && key.port === 0 && service.port !== 0) {
+    throw wrongValue(`${path}.port`, '1 to 65535 for a service with a port', key.port)
+  }
+}
+
+const takeThresholds = (
+  properties: Properties,
+  path: string,
+): Pick<DestinationFields, 'upperThreshold' | 'lowerThreshold'> => {
+  const take = (name: string): number =>
+    takeInteger(properties[name] ?? 0, `${path}.${name}`, 0, mostNumber)
+  const upperThreshold = take('upperThreshold')
+  const lowerThreshold = take('lowerThreshold')
+  if (lowerThreshold > upperThreshold) {
+    throw wrongValue(
+      `${path}.lowerThreshold`,
+      `at most the upperThreshold, ${upperThreshold}`,
+      lowerThreshold,
+    )
+  }
+  return { upperThreshold, lowerThreshold }
+}
+
+/** A whole destination, every default filled in. */
+export const takeDestination = (
+  value: unknown,
+  path: string,
+  service: ServiceIdentity,
+): DestinationIdentity => {
+  const identity = takeDestinationKey(value, path, service)
+  const properties = value as Properties
+  const forwarding = takeOneOf(properties['forwarding'] ?? 'dr', `${path}.forwarding`, settable)
+  const { tunnel } = properties
+  if (tunnel !== undefined && forwarding !== 'tun') {
+    throw wrongValue(`${path}.tunnel`, `absent with ${forwarding} forwarding`, tunnel)
+  }
+  checkFamily(identity, path, service, forwarding)
+  checkPort(identity, path, service, forwarding)
+  return {
+    ...identity,
+    fields: {
+      ...identity.fields,
+      forwarding: forwardingNumbers[forwarding],
+      weight: takeInteger(properties['weight'] ?? 1, `${path}.weight`, 0, mostNumber),
+      ...takeThresholds(properties, path),
+      ...(forwarding === 'tun' && takeTunnel(tunnel ?? { type: 'ipip' }, `${path}.tunnel`)),
+    },
+  }
+}
+
+const forwardingOf = (number: number): keyof typeof forwardingNumbers => {
+  const names = Object.keys(forwardingNumbers) as (keyof typeof forwardingNumbers)[]
+  // 5 to 7 mean nothing to the kernel, which treats them as masquerading.
+  return names.find((name) => forwardingNumbers[name] === number) ?? 'nat'
+}
+
+const tunnelOf = (fields: DestinationFields): Tunnel => {
+  const flags = fields.tunnelFlags ?? 0
+  const checksum = (flags & 2) !== 0 ? 'remcsum' : (flags & 1) !== 0 ? 'csum' : 'none'
+  switch (fields.tunnelType) {
+    case tunnelNumbers.gue:
+      return { type: 'gue', port: fields.tunnelPort ?? 0, checksum }
+    case tunnelNumbers.gre:
+      return { type: 'gre', checksum: checksum === 'none' ? 'none' : 'csum' }
+    default:
+      return { type: 'ipip' }
+  }
+}
+
+interface Described extends Observed {
+  readonly address: string
+  readonly port: number
+  readonly family: Family
+  readonly forwarding: keyof typeof forwardingNumbers
+  readonly weight: number
+  readonly upperThreshold: number
+  readonly lowerThreshold: number
+  readonly tunnel?: Tunnel
+}
+
+/** The destination that the kernel's fields describe. */
+export const describeDestination = (
+  fields: DestinationFields & Observed,
+  serviceFamily: number,
+): Described => {
+  // Kernels before 3.18 do not say it.
+  const family = familyOf(fields.family ?? serviceFamily)
+  const forwarding = forwardingOf(fields.forwarding ?? 0)
+  return {
+    address: formatAddress(family, fields.address),
+    port: fields.port,
+    family,
+    forwarding,
+    weight: fields.weight ?? 0,
+    upperThreshold: fields.upperThreshold ?? 0,
+    lowerThreshold: fields.lowerThreshold ?? 0,
+    ...(forwarding === 'tun' && { tunnel: tunnelOf(fields) }),
+    activeConnections: fields.activeConnections,
+    inactiveConnections: fields.inactiveConnections,
+    persistentConnections: fields.persistentConnections,
+  }
+}
+
+export type { DestinationKey }

@@ -1,0 +1,134 @@
+// The public verbs of a machine around IPVS.
+
+import { arpSuppression, suppressArp } from './arp.js'
+import { abortError } from './errors.js'
+import { Handle, takeOpenOptions, withSignal } from './handle.js'
+import { prepareRealServer, takeRealServerProfile } from './profile.js'
+import { readSetting, takeSettingName, takeSettingValue, writeSetting } from './sysctl.js'
+import { signalOf, takeBoolean, takeDevice, takeList, takeOneOf, takeOptions } from './validate.js'
+import { addVip, deleteVip, listAddresses, takeVip } from './vip.js'
+import type { HostConnection } from '../types/addon.js'
+import type {
+  ArpState,
+  ForwardOptions,
+  Host,
+  HostAddress,
+  Preparation,
+  RealServerProfile,
+  VipConfig,
+  VipKey,
+} from '../types/host.js'
+import type { CallOptions, OpenOptions } from '../types/ipvs.js'
+
+const forwardSettings = {
+  ipv4: ['ipv4', 'ip_forward'],
+  ipv6: ['ipv6', 'conf', 'all', 'forwarding'],
+} as const
+
+class HostHandle implements Host {
+  readonly #handle: Handle<HostConnection>
+
+  constructor(options: unknown) {
+    const { netns, timeout } = takeOpenOptions(options)
+    this.#handle = new Handle(netns, (addon) => new addon.HostConnection(netns, timeout))
+  }
+
+  async open(): Promise<this> {
+    await this.#handle.open()
+    return this
+  }
+
+  async getSysctl(name: string, options?: CallOptions): Promise<string> {
+    const setting = takeSettingName(name, 'name')
+    return this.#call('getSysctl', options, (native) => readSetting(native, setting))
+  }
+
+  async setSysctl(
+    name: string,
+    value: string | number | boolean,
+    options?: CallOptions,
+  ): Promise<void> {
+    const setting = takeSettingName(name, 'name')
+    const text = takeSettingValue(value, 'value')
+    return this.#call('setSysctl', options, (native) => writeSetting(native, setting, text))
+  }
+
+  async ipForward(on?: boolean | ForwardOptions, options?: ForwardOptions): Promise<boolean> {
+    const isQuery = on === undefined || typeof on === 'object'
+    const given = takeOptions(isQuery ? (on ?? options) : options, ['family'])
+    const family = takeOneOf(given['family'] ?? 'ipv4', 'options.family', ['ipv4', 'ipv6'])
+    const wanted = isQuery ? undefined : takeBoolean(on, 'on')
+    const setting = forwardSettings[family]
+    return this.#call('ipForward', { signal: signalOf(given) }, async (native) => {
+      if (wanted !== undefined) await writeSetting(native, setting, wanted ? '1' : '0')
+      return (await readSetting(native, setting)) !== '0'
+    })
+  }
+
+  async listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]> {
+    const name = device === undefined ? undefined : takeDevice(device, 'device')
+    return this.#call('listAddresses', options, (native) => listAddresses(native, name))
+  }
+
+  async addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress> {
+    const checked = takeVip(vip, 'vip')
+    return this.#call('addVip', options, (native) => addVip(native, checked))
+  }
+
+  async deleteVip(
+    vip: VipKey & { readonly label?: string | undefined },
+    options?: CallOptions,
+  ): Promise<void> {
+    const checked = takeVip(vip, 'vip')
+    return this.#call('deleteVip', options, (native) => deleteVip(native, checked))
+  }
+
+  async arpSuppression(
+    devices: string | readonly string[],
+    options?: CallOptions,
+  ): Promise<ArpState[]> {
+    const names = takeList(devices, 'devices', takeDevice)
+    return this.#call('arpSuppression', options, (native) => arpSuppression(native, names))
+  }
+
+  async suppressArp(
+    devices: string | readonly string[],
+    options?: CallOptions,
+  ): Promise<ArpState[]> {
+    const names = takeList(devices, 'devices', takeDevice)
+    return this.#call('suppressArp', options, (native) => suppressArp(native, names))
+  }
+
+  async prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation> {
+    const plan = takeRealServerProfile(profile)
+    return this.#call('prepareRealServer', options, (native) =>
+      prepareRealServer(native, plan, (what, work) => this.#handle.run(what, work)),
+    )
+  }
+
+  async close(): Promise<void> {
+    return this.#handle.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #call<T>(
+    what: string,
+    options: unknown,
+    work: (native: HostConnection) => Promise<T>,
+  ): Promise<T> {
+    const signal = signalOf(takeOptions(options))
+    this.#handle.checkOpen(what)
+    if (signal?.aborted === true) throw abortError(signal, false)
+    return withSignal(this.#handle.run(what, work), signal, () => true)
+  }
+}
+
+/** The settings and addresses of another network namespace. */
+export const openHost = async (options?: OpenOptions): Promise<Host> =>
+  new HostHandle(options).open()
+
+/** The settings and addresses of the process's own network namespace, opened at the first use. */
+export const host: Host = new HostHandle(undefined)

@@ -1,0 +1,292 @@
+// A virtual service: from what the user says to the kernel's fields, and back.
+
+import {
+  addressBits,
+  familyNumbers,
+  familyOf,
+  formatAddress,
+  maskBytes,
+  prefixOfMask,
+} from './address.js'
+import type { ServiceFields } from './records.js'
+import {
+  takeAddress,
+  takeBoolean,
+  takeInteger,
+  takeName,
+  takeNumericAddress,
+  takeObject,
+  takeOneOf,
+  wrongType,
+  wrongValue,
+} from './validate.js'
+import type { Properties } from './validate.js'
+import type {
+  Family,
+  Persistence,
+  Protocol,
+  SchedulerFlag,
+  ServiceKey,
+  ServiceSettings,
+} from '../types/service.js'
+
+const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
+const protocols = Object.keys(protocolNumbers) as Protocol[]
+
+/** `IP_VS_SVC_F_*`. */
+const PERSISTENT = 0x01
+const ONEPACKET = 0x04
+
+/** In the order in which flags are read back: a scheduler's own names before the general ones. */
+const flagBits: readonly (readonly [flag: SchedulerFlag, bit: number, scheduler?: string])[] = [
+  ['sh-fallback', 0x08, 'sh'],
+  ['sh-port', 0x10, 'sh'],
+  ['mh-fallback', 0x08, 'mh'],
+  ['mh-port', 0x10, 'mh'],
+  ['flag-1', 0x08],
+  ['flag-2', 0x10],
+  ['flag-3', 0x20],
+]
+
+const defaultScheduler = 'wlc'
+const defaultTimeout = 360
+
+// The kernel keeps the timeout as a 32-bit count of timer ticks, of which a second has up to 1,000.
+const mostTimeout = Math.floor((2 ** 32 - 1) / 1000)
+
+const keyNames = ['protocol', 'address', 'port', 'fwmark', 'family']
+const settingNames = ['scheduler', 'schedulerFlags', 'onePacket', 'persistence']
+// What a service read back has beside its configuration.
+const observedNames = ['stats', 'destinations']
+const allNames = [...keyNames, ...settingNames, ...observedNames]
+
+/** The identity of a service, checked. */
+export interface ServiceIdentity {
+  readonly fields: ServiceFields
+  readonly family: Family
+  /** Port of an address service; undefined for a fwmark service. */
+  readonly port: number | undefined
+  readonly key: ServiceKey
+}
+
+const takeFwmarkKey = (properties: Properties, path: string): ServiceIdentity => {
+  for (const name of ['protocol', 'address', 'port']) {
+    if (properties[name] === undefined) continue
+    throw wrongValue(`${path}.${name}`, 'absent from a fwmark service', properties[name])
+  }
+  const fwmark = takeInteger(properties['fwmark'], `${path}.fwmark`, 1, 2 ** 32 - 1)
+  const family = takeOneOf(properties['family'] ?? 'ipv4', `${path}.family`, ['ipv4', 'ipv6'])
+  return {
+    fields: { family: familyNumbers[family], fwmark },
+    family,
+    port: undefined,
+    key: { fwmark, family },
+  }
+}
+
+const takeAddressKey = (properties: Properties, path: string): ServiceIdentity => {
+  const protocol = takeOneOf(properties['protocol'], `${path}.protocol`, protocols)
+  const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
+  const port = takeInteger(properties['port'], `${path}.port`, 0, 65535)
+  if (properties['family'] !== undefined && properties['family'] !== family) {
+    throw wrongValue(`${path}.family`, `'${family}', as the address is`, properties['family'])
+  }
+  return {
+    fields: {
+      family: familyNumbers[family],
+      protocol: protocolNumbers[protocol],
+      address: bytes,
+      port,
+    },
+    family,
+    port,
+    key: { protocol, address: formatAddress(family, bytes), port },
+  }
+}
+
+/** The identity of a service; the rest of a whole service is let pass. */
+export const takeServiceKey = (value: unknown, path: string): ServiceIdentity => {
+  const properties = takeObject(value, path, allNames)
+  return properties['fwmark'] === undefined
+    ? takeAddressKey(properties, path)
+    : takeFwmarkKey(properties, path)
+}
+
+const takeFlags = (value: unknown, path: string, scheduler: string): number => {
+  if (value === undefined) return 0
+  if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
+  const names = flagBits.map(([flag]) => flag)
+  return value.reduce<number>((bits, each: unknown, index) => {
+    const flag = takeOneOf(each, `${path}[${index}]`, names)
+    const [, bit, only] = flagBits.find(([name]) => name === flag) ?? [flag, 0]
+    if (only !== undefined && only !== scheduler) {
+      throw wrongValue(`${path}[${index}]`, `a flag of the scheduler '${scheduler}'`, flag)
+    }
+    return bits | bit
+  }, 0)
+}
+
+/** On the wire an IPv6 mask is its length as a number in host order. */
+const lengthBytes = (prefixLength: number): Uint8Array =>
+  new Uint8Array(new Uint32Array([prefixLength]).buffer)
+
+const netmaskOf = (family: Family, prefixLength: number): Uint8Array =>
+  family === 'ipv4' ? maskBytes(prefixLength) : lengthBytes(prefixLength)
+
+const takeNetmask = (properties: Properties, path: string, family: Family): Uint8Array => {
+  const { netmask } = properties
+  const most = addressBits[family]
+  if (netmask === undefined) {
+    const length = takeInteger(properties['prefixLength'] ?? most, `${path}.prefixLength`, 1, most)
+    return netmaskOf(family, length)
+  }
+  if (family === 'ipv6') throw wrongValue(`${path}.netmask`, 'absent from an IPv6 service', netmask)
+  if (properties['prefixLength'] !== undefined) {
+    throw wrongValue(`${path}.netmask`, 'absent when there is a prefixLength', netmask)
+  }
+  const { bytes, family: maskFamily } = takeNumericAddress(netmask, `${path}.netmask`)
+  const mask = bytes.subarray(0, 4)
+  if (maskFamily === 'ipv6' || mask.every((byte) => byte === 0)) {
+    throw wrongValue(`${path}.netmask`, 'a dotted IPv4 mask with at least one bit', netmask)
+  }
+  return mask
+}
+
+const takeEngine = (value: unknown, path: string, fields: ServiceFields): string | undefined => {
+  if (value === undefined) return undefined
+  const engine = takeName(value, path, 16)
+  const overUdp = fields.protocol === undefined || fields.protocol === protocolNumbers.udp
+  if (engine === 'sip' && !overUdp) {
+    throw wrongValue(path, 'absent: the engine sip needs a udp or fwmark service', value)
+  }
+  return engine
+}
+
+type PersistenceFields = Pick<ServiceFields, 'flags' | 'timeout' | 'netmask' | 'engine'>
+
+const takePersistence = (
+  value: unknown,
+  path: string,
+  { family, fields }: ServiceIdentity,
+): PersistenceFields => {
+  // The kernel wants a mask of every service, and of IPv6 ones a valid one.
+  if (value === undefined) {
+    return { flags: 0, timeout: 0, netmask: netmaskOf(family, addressBits[family]) }
+  }
+  const properties = takeObject(value, path, ['timeout', 'prefixLength', 'netmask', 'engine'])
+  const engine = takeEngine(properties['engine'], `${path}.engine`, fields)
+  return {
+    flags: PERSISTENT,
+    timeout: takeInteger(
+      properties['timeout'] ?? defaultTimeout,
+      `${path}.timeout`,
+      1,
+      mostTimeout,
+    ),
+    netmask: takeNetmask(properties, path, family),
+    ...(engine !== undefined && { engine }),
+  }
+}
+
+const takeOnePacket = (value: unknown, path: string, fields: ServiceFields): number => {
+  if (value === undefined || !takeBoolean(value, path)) return 0
+  if (fields.protocol !== undefined && fields.protocol !== protocolNumbers.udp) {
+    throw wrongValue(path, 'false, since only udp and fwmark services can do it', value)
+  }
+  return ONEPACKET
+}
+
+/** A whole service, every default filled in. */
+export const takeService = (value: unknown, path: string): ServiceIdentity => {
+  const identity = takeServiceKey(value, path)
+  const properties = value as Properties
+  const scheduler = takeName(properties['scheduler'] ?? defaultScheduler, `${path}.scheduler`, 15)
+  const persistence = takePersistence(properties['persistence'], `${path}.persistence`, identity)
+  if (identity.port === 0 && properties['persistence'] === undefined) {
+    throw wrongValue(`${path}.port`, '1 to 65535 (0, every port, needs persistence)', 0)
+  }
+  const flags =
+    (persistence.flags ?? 0) |
+    takeFlags(properties['schedulerFlags'], `${path}.schedulerFlags`, scheduler) |
+    takeOnePacket(properties['onePacket'], `${path}.onePacket`, identity.fields)
+  return { ...identity, fields: { ...identity.fields, ...persistence, scheduler, flags } }
+}
+
+const protocolOf = (number = 0): Protocol => {
+  const known = protocols.find((protocol) => protocolNumbers[protocol] === number)
+  // Another program can store any number; shown as it is, and refused when written.
+  return known ?? (String(number) as Protocol)
+}
+
+const flagsOf = (bits: number, scheduler: string): SchedulerFlag[] => {
+  let named = 0
+  return flagBits
+    .filter(([, bit, only]) => {
+      const applies = (only ?? scheduler) === scheduler && (bits & ~named & bit) !== 0
+      if (applies) named |= bit
+      return applies
+    })
+    .map(([flag]) => flag)
+}
+
+const maskOf = (
+  family: Family,
+  netmask: Uint8Array,
+): { prefixLength: number } | { netmask: string } => {
+  if (family === 'ipv6') {
+    return { prefixLength: new Uint32Array(netmask.slice().buffer)[0] ?? 0 }
+  }
+  const prefixLength = prefixOfMask(netmask)
+  // A mask of length 0 is none that can be written back.
+  return prefixLength === undefined || prefixLength === 0
+    ? { netmask: formatAddress('ipv4', netmask) }
+    : { prefixLength }
+}
+
+const persistenceOf = (fields: ServiceFields): Persistence & { readonly timeout: number } => ({
+  timeout: fields.timeout ?? 0,
+  ...(fields.netmask && maskOf(familyOf(fields.family), fields.netmask)),
+  ...(fields.engine !== undefined && fields.engine !== '' && { engine: fields.engine }),
+})
+
+const keyOf = (
+  fields: ServiceFields,
+): Exclude<ServiceKey, { fwmark: number }> | { fwmark: number; family: Family } => {
+  const family = familyOf(fields.family)
+  if (fields.fwmark !== undefined) return { fwmark: fields.fwmark, family }
+  return {
+    protocol: protocolOf(fields.protocol),
+    address: formatAddress(family, fields.address ?? new Uint8Array(16)),
+    port: fields.port ?? 0,
+  }
+}
+
+type Described = ReturnType<typeof keyOf> &
+  Required<Omit<ServiceSettings, 'persistence'>> & {
+    readonly scheduler: string
+    readonly schedulerFlags: readonly SchedulerFlag[]
+    readonly onePacket: boolean
+    readonly persistence?: Persistence & { readonly timeout: number }
+  }
+
+/** The service that the kernel's fields describe, every default filled in. */
+export const describeService = (fields: ServiceFields): Described => {
+  const scheduler = fields.scheduler ?? ''
+  const flags = fields.flags ?? 0
+  return {
+    ...keyOf(fields),
+    scheduler,
+    schedulerFlags: flagsOf(flags, scheduler),
+    onePacket: (flags & ONEPACKET) !== 0,
+    ...((flags & PERSISTENT) !== 0 && { persistence: persistenceOf(fields) }),
+  }
+}
+
+/** For messages: `tcp 10.0.0.1:80`, `tcp [2001:db8::1]:80`, `fwmark 7 (ipv6)`. */
+export const nameService = (key: ServiceKey): string => {
+  if ('fwmark' in key) return `fwmark ${key.fwmark} (${key.family ?? 'ipv4'})`
+  return `${key.protocol} ${joinAddress(key.address, key.port)}`
+}
+
+export const joinAddress = (address: string, port: number): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`

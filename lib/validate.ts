@@ -1,0 +1,135 @@
+// Checks of arguments. Nothing wrong passes, and each refusal names the property, the value and
+// what is allowed.
+
+import { inspect } from 'node:util'
+
+import { addressFault, parseAddress } from './address.js'
+import type { Address } from './address.js'
+
+type Coded<E extends Error> = E & { code: string }
+
+const coded = <E extends Error>(error: E, code: string): Coded<E> => Object.assign(error, { code })
+
+const shown = (value: unknown): string =>
+  inspect(value, { depth: 0, maxStringLength: 64, maxArrayLength: 4, breakLength: Infinity })
+
+const sentence = (path: string, allowed: string, value: unknown): string =>
+  `The property "${path}" must be ${allowed}. Received ${shown(value)}`
+
+export const wrongType = (path: string, allowed: string, value: unknown): Coded<TypeError> =>
+  coded(new TypeError(sentence(path, allowed, value)), 'ERR_INVALID_ARG_TYPE')
+
+export const wrongValue = (path: string, allowed: string, value: unknown): Coded<TypeError> =>
+  coded(new TypeError(sentence(path, allowed, value)), 'ERR_INVALID_ARG_VALUE')
+
+const outOfRange = (path: string, allowed: string, value: unknown): Coded<RangeError> =>
+  coded(new RangeError(sentence(path, allowed, value)), 'ERR_OUT_OF_RANGE')
+
+export type Properties = Readonly<Record<string, unknown>>
+
+/**
+ * An object with no other properties than the known ones; a misspelt one must not be taken for an
+ * absent one.
+ */
+export const takeObject = (value: unknown, path: string, known: readonly string[]): Properties => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType(path, 'an object', value)
+  }
+  for (const name of Object.keys(value)) {
+    if (known.includes(name)) continue
+    const message = `The property "${path}.${name}" is unknown. Known are ${known.join(', ')}`
+    throw coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
+  }
+  return value as Properties
+}
+
+export const takeInteger = (value: unknown, path: string, least: number, most: number): number => {
+  const allowed = `an integer from ${least} to ${most}`
+  if (typeof value !== 'number') throw wrongType(path, allowed, value)
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw outOfRange(path, allowed, value)
+  }
+  return value
+}
+
+export const takeBoolean = (value: unknown, path: string): boolean => {
+  if (typeof value !== 'boolean') throw wrongType(path, 'a boolean', value)
+  return value
+}
+
+export const takeOneOf = <T extends string>(
+  value: unknown,
+  path: string,
+  allowed: readonly T[],
+): T => {
+  const list = `one of ${allowed.map((each) => `'${each}'`).join(', ')}`
+  if (typeof value !== 'string') throw wrongType(path, list, value)
+  if (!(allowed as readonly string[]).includes(value)) throw wrongValue(path, list, value)
+  return value as T
+}
+
+/** A name that the kernel keeps in a field of `most` bytes beside its terminator. */
+export const takeName = (value: unknown, path: string, most: number): string => {
+  const allowed = `a name of 1 to ${most} letters, digits, '_', '-' or '.'`
+  if (typeof value !== 'string') throw wrongType(path, allowed, value)
+  if (!/^[\w.-]+$/.test(value) || value.length > most) throw wrongValue(path, allowed, value)
+  return value
+}
+
+const anyAddress = 'a numeric IPv4 or IPv6 address'
+
+/** A numeric address, whatever it stands for. */
+export const takeNumericAddress = (value: unknown, path: string): Address => {
+  if (typeof value !== 'string') throw wrongType(path, anyAddress, value)
+  const address = parseAddress(value)
+  if (!address) throw wrongValue(path, anyAddress, value)
+  return address
+}
+
+/** A numeric address at which somebody can be reached. */
+export const takeAddress = (value: unknown, path: string): Address => {
+  const address = takeNumericAddress(value, path)
+  const fault = addressFault(address)
+  if (fault !== undefined) {
+    const allowed = `${anyAddress} of one machine, and this one is ${fault}`
+    throw wrongValue(path, allowed, value)
+  }
+  return address
+}
+
+/** The name of a network device, as the kernel allows it. */
+export const takeDevice = (value: unknown, path: string): string => {
+  const allowed = "the name of a network device: 1 to 15 characters without blanks, '/' or ':'"
+  if (typeof value !== 'string') throw wrongType(path, allowed, value)
+  // eslint-disable-next-line no-control-regex -- control characters are what it refuses
+  const legal = /^[^\s/:\u0000-\u001f]+$/.test(value) && value !== '.' && value !== '..'
+  if (!legal || Buffer.byteLength(value) > 15) throw wrongValue(path, allowed, value)
+  return value
+}
+
+/** One or several; undefined and an empty list are none of them. */
+export const takeList = <T>(
+  value: unknown,
+  path: string,
+  take: (each: unknown, path: string) => T,
+): T[] => {
+  if (!Array.isArray(value)) return [take(value, path)]
+  if (value.length === 0) throw wrongValue(path, 'at least one', value)
+  return value.map((each, index) => take(each, `${path}[${index}]`))
+}
+
+const callOptions = ['signal']
+
+/** The last argument of a call: its signal, and whatever other options the call has. */
+export const takeOptions = (value: unknown, others: readonly string[] = []): Properties => {
+  if (value === undefined) return {}
+  const options = takeObject(value, 'options', [...callOptions, ...others])
+  const { signal } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType('options.signal', 'an AbortSignal', signal)
+  }
+  return options
+}
+
+export const signalOf = (options: Properties): AbortSignal | undefined =>
+  options['signal'] as AbortSignal | undefined

@@ -1,0 +1,107 @@
+// What the addon exports: the one description of the boundary. Not part of the public API.
+
+/** Place of a field in a flat record; see native/netlink/table.h. */
+export interface RowLayout {
+  readonly name: string
+  /** The kernel's attribute number. */
+  readonly id: number
+  /** `netlink::Wire`, by number. */
+  readonly wire: number
+  /** In bytes. */
+  readonly offset: number
+  /** In bytes. */
+  readonly size: number
+}
+
+export interface TableLayout {
+  /** The index of a row is its bit in the record's first word. */
+  readonly rows: readonly RowLayout[]
+  readonly size: number
+  /** Of the part that a request carries. */
+  readonly configSize: number
+}
+
+export interface Layout {
+  /** One change: a word with the command, padding, then two configuration parts at these offsets. */
+  readonly operation: {
+    readonly size: number
+    readonly service: number
+    readonly destination: number
+  }
+  readonly counters: TableLayout
+  readonly service: TableLayout
+  readonly destination: TableLayout
+  readonly info: TableLayout
+  readonly address: TableLayout & {
+    readonly family: number
+    readonly prefixLength: number
+    readonly scope: number
+    readonly device: number
+  }
+}
+
+/** Where and with which errno a request failed; see native/netlink/outcome.h. */
+export interface Failure {
+  readonly stage: number
+  /** Positive. */
+  readonly errno: number
+  readonly text: string
+}
+
+export interface RecordsReply {
+  readonly failure: Failure | undefined
+  readonly records: ArrayBuffer
+}
+
+export interface SnapshotReply {
+  readonly failure: Failure | undefined
+  readonly services: ArrayBuffer
+  readonly destinations: ArrayBuffer
+  /** Words: how many destinations belong to each service. */
+  readonly counts: ArrayBuffer
+}
+
+export interface OutcomesReply {
+  /** Two signed words for each change: stage and errno. */
+  readonly outcomes: ArrayBuffer
+  /** The kernel's words, by index. */
+  readonly texts: Readonly<Record<number, string>>
+}
+
+export interface SettingReply {
+  readonly failure: Failure | undefined
+  readonly value: string
+}
+
+export interface Connection {
+  open(): Promise<Failure | undefined>
+  apply(operations: Uint8Array): Promise<OutcomesReply>
+  readService(key: Uint8Array): Promise<RecordsReply>
+  readServices(): Promise<RecordsReply>
+  readDestinations(key: Uint8Array): Promise<RecordsReply>
+  /** Repeats until two readings agree, when `consistent`. */
+  readAll(consistent: boolean): Promise<SnapshotReply>
+  readInfo(): Promise<RecordsReply>
+  close(): void
+}
+
+export interface HostConnection {
+  open(): Promise<Failure | undefined>
+  /** Of all devices when the name is empty. */
+  readAddresses(device: string): Promise<RecordsReply>
+  /** Each change: a word (1 add, 2 delete), padding, an address record. */
+  changeAddresses(changes: Uint8Array): Promise<OutcomesReply>
+  /** The name is a path below /proc/sys/net. */
+  readSetting(name: string): Promise<SettingReply>
+  writeSetting(name: string, value: string): Promise<Failure | undefined>
+  close(): void
+}
+
+export interface Addon {
+  readonly layout: Layout
+  readonly Connection: new (netns: string | number | undefined, silence: number) => Connection
+  readonly HostConnection: new (
+    netns: string | number | undefined,
+    silence: number,
+  ) => HostConnection
+}

@@ -1,0 +1,176 @@
+// What a machine needs around IPVS: addresses, ARP and kernel settings.
+
+import type { Family } from './service.js'
+import type { CallOptions } from './ipvs.js'
+
+/** One address of a network device. */
+export interface HostAddress {
+  readonly address: string
+  readonly family: Family
+  /** 0 to 32 or 128. */
+  readonly prefixLength: number
+  /** Network device, such as `lo` or `eth0`. */
+  readonly device: string
+  /** IPv4 only: the label that `ifconfig` shows as an interface, such as `lo:0`. `IFA_LABEL`. */
+  readonly label?: string
+  /** Where the address is valid (`ifa_scope`, `/etc/iproute2/rt_scopes`). */
+  readonly scope: 'global' | 'site' | 'link' | 'host' | 'nowhere' | number
+  /** IPv6: duplicate-address detection has not ended yet. `IFA_F_TENTATIVE`. */
+  readonly tentative: boolean
+}
+
+/** A virtual address on this machine. */
+export interface VipKey {
+  /** Numeric. Unspecified, multicast, broadcast and IPv4-mapped addresses are refused. */
+  readonly address: string
+  /** Network device. Default `'lo'`. */
+  readonly device?: string | undefined
+  /**
+   * 1 to 32 or 128. Default 32 or 128: a shorter one would, on `lo`, make the whole subnet local to
+   * this machine.
+   */
+  readonly prefixLength?: number | undefined
+}
+
+/** A virtual address as it is added. */
+export interface VipConfig extends VipKey {
+  /**
+   * IPv4 only: up to 15 characters, the device's name or `<device>:<text>`. Default: the first free
+   * `<device>:<number>`, as in `lo:0`.
+   */
+  readonly label?: string | undefined
+}
+
+/** ARP settings of one device, and what is effective. */
+export interface ArpState {
+  readonly device: string
+  /**
+   * `net.ipv4.conf.<device>.arp_ignore` as it is effective: the larger of `all` and the device. 1
+   * and more: questions for addresses of other devices (the VIP on `lo`) are not answered.
+   */
+  readonly arpIgnore: number
+  /**
+   * `net.ipv4.conf.<device>.arp_announce` as it is effective: the larger of `all` and the device.
+   * 2: the VIP is never named as the sender of an ARP question.
+   */
+  readonly arpAnnounce: number
+  /** Both are what a real server with the VIP on `lo` needs. */
+  readonly suppressed: boolean
+}
+
+/** One thing that {@link Host.prepareRealServer} changed. */
+export type HostChange =
+  | {
+      readonly kind: 'sysctl'
+      /** Dotted name. */
+      readonly name: string
+      readonly before: string
+      readonly after: string
+    }
+  | {
+      readonly kind: 'address'
+      readonly address: string
+      readonly prefixLength: number
+      readonly device: string
+      readonly label?: string
+    }
+
+/** What was changed, and the way back. */
+export interface Preparation extends AsyncDisposable {
+  /** In the order in which it was done; empty when everything was as it should be already. */
+  readonly changed: readonly HostChange[]
+  /**
+   * Puts back exactly what was changed, in reverse order. A setting that somebody else changed
+   * meanwhile is left alone. Undoing twice is harmless.
+   */
+  undo(): Promise<UndoReport>
+}
+
+/** What {@link Preparation.undo} did. */
+export interface UndoReport {
+  readonly restored: readonly HostChange[]
+  /** Left alone, because somebody else changed or removed it meanwhile. */
+  readonly left: readonly HostChange[]
+}
+
+/** What a real server is to be prepared for. */
+export interface RealServerProfile {
+  /**
+   * `dr`: the VIP on `lo`, hidden from ARP. `nat`: nothing on the machine itself, since packets
+   * arrive under its own address; its route back must lead through the director.
+   */
+  readonly forwarding: 'nat' | 'dr'
+  /** The virtual address or addresses; needed for `dr`. */
+  readonly vip?: string | readonly string[] | undefined
+  /** The device or devices on which clients' packets arrive, such as `eth0`; needed for `dr`. */
+  readonly device?: string | readonly string[] | undefined
+}
+
+/** Options of {@link Host.ipForward}. */
+export interface ForwardOptions extends CallOptions {
+  /** Default `'ipv4'`. */
+  readonly family?: Family | undefined
+}
+
+/**
+ * The settings and addresses of one network namespace. Nothing here survives a reboot.
+ *
+ * Every call rejects with a `TypeError` or `RangeError` for wrong arguments, before anything is
+ * touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
+ * `ERR_IPVS_NOT_AVAILABLE` or `ERR_IPVS_CLOSED`. Only further codes are listed below.
+ */
+export interface Host extends AsyncDisposable {
+  /**
+   * Reads a kernel setting below `net`, without the line break. The name is dotted
+   * (`net.ipv4.ip_forward`) or with slashes (`net/ipv4/conf/eth0.5/arp_ignore`); as in sysctl(8)
+   * the first separator decides, and in dotted names a `/` stands for a dot in a device's name.
+   * Rejects with `ERR_HOST_NO_SYSCTL`.
+   */
+  getSysctl(name: string, options?: CallOptions): Promise<string>
+  /**
+   * Writes a kernel setting below `net`. Rejects with `ERR_HOST_NO_SYSCTL`, and with
+   * `ERR_HOST_REFUSED` when the kernel does not accept the value.
+   */
+  setSysctl(name: string, value: string | number | boolean, options?: CallOptions): Promise<void>
+  /**
+   * Without `on`: answers whether this machine forwards packets. With it: sets it. A NAT director
+   * needs it. `net.ipv4.ip_forward`, or `net.ipv6.conf.all.forwarding`.
+   */
+  ipForward(options?: ForwardOptions): Promise<boolean>
+  ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
+  /** All addresses, or those of one device. Rejects with `ERR_HOST_NO_DEVICE`. Kernel: `RTM_GETADDR`. */
+  listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]>
+  /**
+   * Adds a virtual address: IPv4 as /32 with a label, IPv6 as /128 without duplicate-address
+   * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
+   * `ERR_HOST_NO_DEVICE`. Kernel: `RTM_NEWADDR`.
+   */
+  addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
+  /**
+   * Removes a virtual address. Rejects with `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel:
+   * `RTM_DELADDR`.
+   */
+  deleteVip(
+    vip: VipKey & { readonly label?: string | undefined },
+    options?: CallOptions,
+  ): Promise<void>
+  /** Reads what is effective for ARP on devices. Rejects with `ERR_HOST_NO_DEVICE`. */
+  arpSuppression(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
+  /**
+   * Keeps this machine from answering ARP for addresses on `lo` and from announcing them:
+   * `arp_ignore=1` and `arp_announce=2` on `all` and on each device. Stricter values stay. Answers
+   * what is effective then. Rejects with `ERR_HOST_NO_DEVICE`.
+   */
+  suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
+  /**
+   * Makes this machine a real server: ARP first, then the VIP on `lo`, so that the address is never
+   * announced. What is right already stays and is not in the answer. When a step fails, the earlier
+   * ones are undone before the call rejects. Rejects with `ERR_HOST_NO_DEVICE`.
+   */
+  prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
+  /**
+   * Waits for the calls under way and closes the handle; later calls reject with
+   * `ERR_IPVS_CLOSED`.
+   */
+  close(): Promise<void>
+}

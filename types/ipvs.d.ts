@@ -1,0 +1,160 @@
+// The verbs of a virtual server table.
+
+import type { IpvsErrorShape } from './error.js'
+import type { DestinationConfig, DestinationKey } from './destination.js'
+import type { Destination, Info, Service, VirtualServerState } from './observed.js'
+import type { ServiceConfig, ServiceKey } from './service.js'
+
+/** The last argument of every call. */
+export interface CallOptions {
+  /**
+   * Gives the call up. What was not sent yet is not sent; what was sent is carried out by the
+   * kernel all the same, and the message of the `AbortError` says so.
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The last argument of every call that reads counters. */
+export interface ReadOptions extends CallOptions {
+  /** Totals as `bigint` instead of `number`. Default `false`. */
+  readonly bigint?: boolean | undefined
+}
+
+/** {@link ReadOptions} that ask for `bigint`. */
+export interface BigIntReadOptions extends ReadOptions {
+  readonly bigint: true
+}
+
+/** The last argument of {@link Ipvs.snapshot}. */
+export interface SnapshotOptions extends ReadOptions {
+  /**
+   * The kernel reads its table piece by piece and says nothing when somebody changes it meanwhile:
+   * an entry can then be missing or appear twice (twice is always mended). With `true` the table is
+   * read until two readings agree on which entries there are, and the call rejects with
+   * `ERR_IPVS_REFUSED` when it never stands still. Default `false`.
+   */
+  readonly consistent?: boolean | undefined
+}
+
+/** How a handle is opened. */
+export interface OpenOptions {
+  /**
+   * The network namespace: a path such as `/run/netns/blue` or `/proc/4711/ns/net`, or an open file
+   * descriptor (which stays the caller's). Default: the process's own. Needs CAP_SYS_ADMIN. The
+   * handle keeps the namespace alive until it is closed. Wrong: `ERR_IPVS_NO_NETNS`.
+   */
+  readonly netns?: string | number | undefined
+  /**
+   * How long the kernel may leave a request unanswered, in milliseconds, 1 to 2^31-1. Default 5000.
+   * Afterwards reads reject with `ERR_IPVS_TIMEOUT`, changes with `ERR_IPVS_OUTCOME_UNKNOWN`.
+   */
+  readonly timeout?: number | undefined
+}
+
+/** One change of {@link Ipvs.batch}. */
+export type Operation =
+  | { readonly op: 'addService' | 'editService'; readonly service: ServiceConfig }
+  | { readonly op: 'deleteService'; readonly service: ServiceKey }
+  | {
+      readonly op: 'addDestination' | 'editDestination'
+      readonly service: ServiceKey
+      readonly destination: DestinationConfig
+    }
+  | {
+      readonly op: 'deleteDestination'
+      readonly service: ServiceKey
+      readonly destination: DestinationKey
+    }
+  | { readonly op: 'clear' }
+
+/** What became of one change of {@link Ipvs.batch}. */
+export type OperationOutcome =
+  { readonly ok: true } | { readonly ok: false; readonly error: IpvsErrorShape }
+
+/**
+ * The virtual server table of one network namespace.
+ *
+ * Every call checks its arguments before anything is sent, and rejects with a `TypeError` or
+ * `RangeError` (codes `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) that
+ * names the property, the value and what is allowed; unknown properties are refused. What the
+ * kernel refuses is an `IpvsError`. Every call may reject with `ERR_IPVS_PERMISSION` (every command
+ * needs CAP_NET_ADMIN in the initial user namespace), `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_CLOSED`
+ * and `ERR_IPVS_MALFORMED_REPLY`; every change with `ERR_IPVS_OUTCOME_UNKNOWN`, every read with
+ * `ERR_IPVS_TIMEOUT`. Only further codes are listed below.
+ *
+ * Changes of one handle are carried out in the order of the calls; those called in one tick, or
+ * while others are under way, travel together. A read sees every change called before it.
+ */
+export interface Ipvs extends AsyncDisposable {
+  /**
+   * Creates a virtual service. `ipvsadm -A`. Kernel: `IPVS_CMD_NEW_SERVICE`.
+   *
+   * Rejects with `ERR_IPVS_SERVICE_EXISTS`, `ERR_IPVS_NO_SCHEDULER`,
+   * `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
+   */
+  addService(config: ServiceConfig, options?: CallOptions): Promise<void>
+  /**
+   * Replaces all settings of a virtual service; what is left out gets its default. Connections and
+   * destinations stay. `ipvsadm -E`. Kernel: `IPVS_CMD_SET_SERVICE`.
+   *
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_SCHEDULER`, `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
+   */
+  editService(config: ServiceConfig, options?: CallOptions): Promise<void>
+  /**
+   * Deletes a virtual service with its destinations. `ipvsadm -D`. Kernel: `IPVS_CMD_DEL_SERVICE`.
+   * Rejects with `ERR_IPVS_NO_SERVICE`.
+   */
+  deleteService(key: ServiceKey, options?: CallOptions): Promise<void>
+  /** Reads one virtual service. Kernel: `IPVS_CMD_GET_SERVICE`. Rejects with `ERR_IPVS_NO_SERVICE`. */
+  getService(key: ServiceKey, options: BigIntReadOptions): Promise<Service<bigint>>
+  getService(key: ServiceKey, options?: ReadOptions): Promise<Service>
+  /** Reads all virtual services, without destinations. None: `[]`. Kernel: a dump of `IPVS_CMD_GET_SERVICE`. */
+  listServices(options: BigIntReadOptions): Promise<Service<bigint>[]>
+  listServices(options?: ReadOptions): Promise<Service[]>
+  /**
+   * Adds a destination to a service. `ipvsadm -a`. Kernel: `IPVS_CMD_NEW_DEST`.
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_DESTINATION_EXISTS`.
+   */
+  addDestination(key: ServiceKey, config: DestinationConfig, options?: CallOptions): Promise<void>
+  /**
+   * Replaces all settings of a destination; what is left out gets its default. Connections stay.
+   * `ipvsadm -e`. Kernel: `IPVS_CMD_SET_DEST`.
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
+   */
+  editDestination(key: ServiceKey, config: DestinationConfig, options?: CallOptions): Promise<void>
+  /**
+   * Takes a destination out of its service at once; to let its connections end, set its weight to 0
+   * first. `ipvsadm -d`. Kernel: `IPVS_CMD_DEL_DEST`.
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
+   */
+  deleteDestination(
+    key: ServiceKey,
+    destinationKey: DestinationKey,
+    options?: CallOptions,
+  ): Promise<void>
+  /**
+   * Reads the destinations of one service, `[]` if it has none. Kernel: a dump of
+   * `IPVS_CMD_GET_DEST`. Rejects with `ERR_IPVS_NO_SERVICE`, although the kernel answers an empty
+   * list for a service that is not there.
+   */
+  listDestinations(key: ServiceKey, options: BigIntReadOptions): Promise<Destination<bigint>[]>
+  listDestinations(key: ServiceKey, options?: ReadOptions): Promise<Destination[]>
+  /** Reads the whole table in one trip: every service with its destinations. `ipvsadm -Ln`. */
+  snapshot(options: SnapshotOptions & BigIntReadOptions): Promise<VirtualServerState<bigint>[]>
+  snapshot(options?: SnapshotOptions): Promise<VirtualServerState[]>
+  /**
+   * Many changes in the fewest system calls (128 a send). Carried out in order, goes on after a
+   * failure, is not atomic: one outcome for each. All are checked before the first is sent, and the
+   * call rejects when one is invalid. `ipvsadm -R`.
+   */
+  batch(operations: readonly Operation[], options?: CallOptions): Promise<OperationOutcome[]>
+  /** Deletes all services and destinations of the namespace. `ipvsadm -C`. Kernel: `IPVS_CMD_FLUSH`. */
+  clear(options?: CallOptions): Promise<void>
+  /** Reads what the kernel says of itself. Kernel: `IPVS_CMD_GET_INFO`. */
+  info(options?: CallOptions): Promise<Info>
+  /**
+   * Waits for the calls under way and closes the handle; later calls reject with
+   * `ERR_IPVS_CLOSED`. Closing twice is harmless.
+   */
+  close(): Promise<void>
+}

@@ -1,0 +1,96 @@
+// What is read back from the kernel.
+
+import type { DestinationSettings, Forwarding } from './destination.js'
+import type {
+  AddressServiceKey,
+  Family,
+  FwmarkServiceKey,
+  Persistence,
+  SchedulerFlag,
+} from './service.js'
+
+/**
+ * Counters and rates of a service or a destination.
+ *
+ * The kernel refreshes them every 2 seconds, so they are 0 to 2 seconds old; with the sysctl
+ * `net.ipv4.vs.run_estimation` at 0 they stand still. Totals count since the entry was created or
+ * last zeroed, in 64 bits (`IPVS_SVC_ATTR_STATS64`); as `number` they are exact to 2^53, as
+ * `bigint` (option `{ bigint: true }`) always.
+ */
+export interface Stats<Total extends number | bigint = number> {
+  /** Connections scheduled. `IPVS_STATS_ATTR_CONNS`. */
+  readonly connections: Total
+  /** Packets from clients. `IPVS_STATS_ATTR_INPKTS`. */
+  readonly packetsIn: Total
+  /** Packets to clients; stays 0 where replies bypass the director (`dr`, `tun`). `IPVS_STATS_ATTR_OUTPKTS`. */
+  readonly packetsOut: Total
+  /** Bytes from clients. `IPVS_STATS_ATTR_INBYTES`. */
+  readonly bytesIn: Total
+  /** Bytes to clients. `IPVS_STATS_ATTR_OUTBYTES`. */
+  readonly bytesOut: Total
+  /** `IPVS_STATS_ATTR_CPS`. */
+  readonly connectionsPerSecond: number
+  /** `IPVS_STATS_ATTR_INPPS`. */
+  readonly packetsInPerSecond: number
+  /** `IPVS_STATS_ATTR_OUTPPS`. */
+  readonly packetsOutPerSecond: number
+  /** Bytes, not bits. `IPVS_STATS_ATTR_INBPS`. */
+  readonly bytesInPerSecond: number
+  /** Bytes, not bits. `IPVS_STATS_ATTR_OUTBPS`. */
+  readonly bytesOutPerSecond: number
+}
+
+/** A virtual service as the kernel has it, every default filled in. */
+export type Service<Total extends number | bigint = number> = (
+  AddressServiceKey | (FwmarkServiceKey & { readonly family: Family })
+) & {
+  readonly scheduler: string
+  readonly schedulerFlags: readonly SchedulerFlag[]
+  readonly onePacket: boolean
+  /** Absent when the service is not persistent. */
+  readonly persistence?: Persistence & { readonly timeout: number }
+  /** Observed; ignored when the service is written back. */
+  readonly stats: Stats<Total>
+}
+
+/** A destination as the kernel has it, every default filled in. */
+export interface Destination<Total extends number | bigint = number> extends Omit<
+  Required<DestinationSettings>,
+  'forwarding' | 'tunnel'
+> {
+  readonly address: string
+  readonly port: number
+  /** Observed: the family of {@link address}. */
+  readonly family: Family
+  /**
+   * Beside the settable ones, the kernel knows `local` (`IP_VS_CONN_F_LOCALNODE` 1) and `bypass`
+   * (`IP_VS_CONN_F_BYPASS` 4).
+   */
+  readonly forwarding: Forwarding | 'local' | 'bypass'
+  /** Present with `tun` forwarding only. */
+  readonly tunnel?: NonNullable<DestinationSettings['tunnel']>
+  /** Observed: connections in an active state. `IPVS_DEST_ATTR_ACTIVE_CONNS`, u32. */
+  readonly activeConnections: number
+  /** Observed: connections in any other state. `IPVS_DEST_ATTR_INACT_CONNS`, u32. */
+  readonly inactiveConnections: number
+  /** Observed: clients held by persistence. `IPVS_DEST_ATTR_PERSIST_CONNS`, u32. */
+  readonly persistentConnections: number
+  /** Observed; ignored when the destination is written back. */
+  readonly stats: Stats<Total>
+}
+
+/** A virtual service with its destinations, as {@link Ipvs.snapshot} reads it. */
+export type VirtualServerState<Total extends number | bigint = number> = Service<Total> & {
+  readonly destinations: readonly Destination<Total>[]
+}
+
+/** What the kernel says of itself. */
+export interface Info {
+  /** Version of IPVS, such as `'1.2.1'`. `IPVS_INFO_ATTR_VERSION`, u32. */
+  readonly version: string
+  /**
+   * Buckets of the connection table. From 7.2 on 0 until the first service is created, and resized
+   * by the kernel later. `IPVS_INFO_ATTR_CONN_TAB_SIZE`, u32.
+   */
+  readonly connectionTableSize: number
+}
