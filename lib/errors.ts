@@ -257,6 +257,17 @@ const meaningOf = (failure: Failure, request: Request): Meaning => {
   }
 }
 
+/** Whether the kernel said that a scheduler or an engine is missing, and not which of the two. */
+export const isAmbiguous = (failure: Failure, request: Request): boolean =>
+  failure.stage === Stage.kernel &&
+  failure.errno === ENOENT &&
+  request.scheduler !== undefined &&
+  request.engine !== undefined
+
+/** What a probe for the scheduler (operations.ts) found out. */
+export const missingAfterProbe = (probe: Failure | undefined): 'scheduler' | 'engine' =>
+  probe?.errno === ENOENT ? 'scheduler' : 'engine'
+
 /** The error for a failure that the addon answered. */
 export const errorFor = (failure: Failure, request: Request): IpvsError => {
   const { code, why } = meaningOf(failure, request)

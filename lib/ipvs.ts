@@ -2,9 +2,10 @@
 
 import { ChangeQueue, recordFormat } from './batch.js'
 import type { Command } from './commands.js'
-import { abortError, errorFor } from './errors.js'
+import { abortError, errorFor, isAmbiguous, missingAfterProbe } from './errors.js'
+import type { IpvsError, Request } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
-import { prepare, prepareOperation } from './operations.js'
+import { prepare, prepareOperation, probeScheduler } from './operations.js'
 import type { Verb } from './operations.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { nameService, takeServiceKey } from './service.js'
@@ -23,6 +24,8 @@ import type {
 } from '../types/ipvs.js'
 import type { Destination, Info, Service, VirtualServerState } from '../types/observed.js'
 import type { ServiceConfig, ServiceKey } from '../types/service.js'
+
+const okay = { ok: true } as const
 
 const flagOf = (options: Properties, name: string): boolean =>
   options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
@@ -62,7 +65,7 @@ class IpvsHandle implements Ipvs {
 
   async addDestination(
     key: ServiceKey,
-    config: DestinationConfig,
+    config: DestinationConfig | Destination,
     options?: CallOptions,
   ): Promise<void> {
     return this.#change('addDestination', options, key, config)
@@ -70,7 +73,7 @@ class IpvsHandle implements Ipvs {
 
   async editDestination(
     key: ServiceKey,
-    config: DestinationConfig,
+    config: DestinationConfig | Destination,
     options?: CallOptions,
   ): Promise<void> {
     return this.#change('editDestination', options, key, config)
@@ -98,10 +101,12 @@ class IpvsHandle implements Ipvs {
       prepareOperation(operation, `operations[${index}]`),
     )
     const outcomes = await this.#changes.add('batch', changes, signal)
-    return changes.map(({ request }, index) => {
-      const failure = outcomes[index]
-      return failure ? { ok: false, error: errorFor(failure, request) } : { ok: true }
-    })
+    return Promise.all(
+      changes.map(async ({ request }, index) => {
+        const failure = outcomes[index]
+        return failure ? { ok: false, error: await this.#errorFor(failure, request) } : okay
+      }),
+    )
   }
 
   // The overloads of the interface say which of the two a caller gets.
@@ -175,7 +180,14 @@ class IpvsHandle implements Ipvs {
     const signal = signalOf(takeOptions(options))
     const change = prepare(verb, service, destination)
     const [failure] = await this.#changes.add(verb, [change], signal)
-    if (failure) throw errorFor(failure, change.request)
+    if (failure) throw await this.#errorFor(failure, change.request)
+  }
+
+  async #errorFor(failure: Failure, request: Request): Promise<IpvsError> {
+    if (!isAmbiguous(failure, request)) return errorFor(failure, request)
+    const probe = probeScheduler(request.scheduler ?? '')
+    const [found] = await this.#changes.add('probe', [probe], undefined).catch(() => [failure])
+    return errorFor(failure, { ...request, missing: missingAfterProbe(found) })
   }
 
   async #read<Reply extends { readonly failure: Failure | undefined }>(

@@ -1,5 +1,6 @@
 // From the public verbs to changes that are ready to be sent.
 
+import { familyNumbers } from './address.js'
 import type { Change } from './batch.js'
 import { takeDestination, takeDestinationKey } from './destination.js'
 import { joinAddress, nameService, takeService, takeServiceKey } from './service.js'
@@ -94,6 +95,29 @@ const verbs = {
 } as const
 
 export type Verb = keyof typeof verbs
+
+/**
+ * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the
+ * scheduler first (ENOENT), and then refuses an IPv6 prefix length of 0 (EINVAL).
+ */
+export const probeScheduler = (scheduler: string): Change => ({
+  command: 'NEW_SERVICE',
+  service: {
+    family: familyNumbers.ipv6,
+    protocol: 0,
+    address: new Uint8Array(16),
+    port: 0,
+    scheduler,
+    flags: 0,
+    timeout: 0,
+    netmask: new Uint8Array(4),
+  },
+  request: {
+    command: 'NEW_SERVICE',
+    what: () => `look for scheduler ${scheduler}`,
+    changes: false,
+  },
+})
 
 /** What each verb wants beside `op`. */
 const argumentsOf = (verb: Verb): readonly string[] => {

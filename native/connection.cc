@@ -94,10 +94,9 @@ Napi::Value Connection::ReadService(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Connection::ReadServices(const Napi::CallbackInfo& info) {
-  return Read(info.Env(), "ipvs-netlink:readServices",
-              [](ipvs::Client* client, ipvs::Records* found) {
-                return client->ReadServices(found);
-              });
+  return Read(
+      info.Env(), "ipvs-netlink:readServices",
+      [](ipvs::Client* client, ipvs::Records* found) { return client->ReadServices(found); });
 }
 
 Napi::Value Connection::ReadDestinations(const Napi::CallbackInfo& info) {
@@ -128,8 +127,7 @@ Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
         const ipvs::Snapshot& snapshot = state->snapshot;
         Napi::Object result = Napi::Object::New(env);
         result.Set("failure", GiveOutcome(env, state->outcome));
-        result.Set("services",
-                   GiveBytes(env, snapshot.services.data(), snapshot.services.size()));
+        result.Set("services", GiveBytes(env, snapshot.services.data(), snapshot.services.size()));
         result.Set("destinations",
                    GiveBytes(env, snapshot.destinations.data(), snapshot.destinations.size()));
         result.Set("counts", GiveBytes(env, snapshot.counts.data(),

@@ -1,8 +1,7 @@
 #include "convert.h"
 
 std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many) {
-  if (value.IsTypedArray() &&
-      value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
+  if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     const auto array = value.As<Napi::Uint8Array>();
     const size_t length = array.ByteLength();
     if (many ? length % size == 0 : length == size) {

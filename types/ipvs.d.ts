@@ -58,7 +58,7 @@ export type Operation =
   | {
       readonly op: 'addDestination' | 'editDestination'
       readonly service: ServiceKey
-      readonly destination: DestinationConfig
+      readonly destination: DestinationConfig | Destination
     }
   | {
       readonly op: 'deleteDestination'
@@ -115,13 +115,21 @@ export interface Ipvs extends AsyncDisposable {
    * Adds a destination to a service. `ipvsadm -a`. Kernel: `IPVS_CMD_NEW_DEST`.
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_DESTINATION_EXISTS`.
    */
-  addDestination(key: ServiceKey, config: DestinationConfig, options?: CallOptions): Promise<void>
+  addDestination(
+    key: ServiceKey,
+    config: DestinationConfig | Destination,
+    options?: CallOptions,
+  ): Promise<void>
   /**
    * Replaces all settings of a destination; what is left out gets its default. Connections stay.
    * `ipvsadm -e`. Kernel: `IPVS_CMD_SET_DEST`.
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
    */
-  editDestination(key: ServiceKey, config: DestinationConfig, options?: CallOptions): Promise<void>
+  editDestination(
+    key: ServiceKey,
+    config: DestinationConfig | Destination,
+    options?: CallOptions,
+  ): Promise<void>
   /**
    * Takes a destination out of its service at once; to let its connections end, set its weight to 0
    * first. `ipvsadm -d`. Kernel: `IPVS_CMD_DEL_DEST`.

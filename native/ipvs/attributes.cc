@@ -76,13 +76,8 @@ static_assert(offsetof(DestinationRecord, counters) % 8 == 0 && sizeof(Destinati
 
 }  // namespace
 
-const Table kCounterTable = {"counters",
-                             kCounterRows,
-                             CountOf(kCounterRows),
-                             sizeof(CountersRecord),
-                             0,
-                             0,
-                             nullptr};
+const Table kCounterTable = {
+    "counters", kCounterRows, CountOf(kCounterRows), sizeof(CountersRecord), 0, 0, nullptr};
 const Table kServiceTable = {"service",
                              kServiceRows,
                              CountOf(kServiceRows),
@@ -97,7 +92,6 @@ const Table kDestinationTable = {"destination",
                                  offsetof(DestinationRecord, active_connections),
                                  offsetof(DestinationRecord, forwarding),
                                  &kCounterTable};
-const Table kInfoTable = {
-    "info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0, 0, nullptr};
+const Table kInfoTable = {"info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0, 0, nullptr};
 
 }  // namespace ipvs

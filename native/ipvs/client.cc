@@ -120,8 +120,7 @@ Outcome Client::Ready(Socket* socket) {
   return family_ != 0 ? Outcome{} : Resolve(socket);
 }
 
-Outcome Client::SendChunk(const uint8_t* operations, size_t count,
-                          std::vector<Outcome>* outcomes) {
+Outcome Client::SendChunk(const uint8_t* operations, size_t count, std::vector<Outcome>* outcomes) {
   Outcome outcome = Ready(&change_socket_);
   RequestBatch batch(&change_socket_);
   for (size_t i = 0; outcome.ok() && i < count; ++i) {
@@ -143,9 +142,8 @@ void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcom
   SendChunk(operations, count, &told);
   // ENOENT also means that the family's number is stale (the module was reloaded), and then every
   // message has it. Nothing was executed, so sending again is safe.
-  const bool maybe_stale = std::all_of(told.begin(), told.end(), [](const Outcome& outcome) {
-    return IsRefusal(outcome, ENOENT);
-  });
+  const bool maybe_stale = std::all_of(
+      told.begin(), told.end(), [](const Outcome& outcome) { return IsRefusal(outcome, ENOENT); });
   if (maybe_stale) {
     const uint16_t before = family_;
     const Outcome resolved = Resolve(&change_socket_);
@@ -189,10 +187,9 @@ Outcome Client::QueryOne(Socket* socket, Command command, const uint8_t* service
   RequestBatch batch(socket);
   WriteQuery(family_, command, 0, service, &batch);
   const size_t start = found->size();
-  const Outcome outcome =
-      netlink::ExchangeOne(socket, &batch, Deadline(silence_), [&](size_t, const Message& message) {
-        return ReadRecord(table, top, message, found);
-      });
+  const Outcome outcome = netlink::ExchangeOne(
+      socket, &batch, Deadline(silence_),
+      [&](size_t, const Message& message) { return ReadRecord(table, top, message, found); });
   if (outcome.ok() && found->size() == start) return Failure(Stage::kReply, EBADMSG);
   return outcome;
 }
@@ -267,9 +264,8 @@ Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {
 }
 
 Outcome Client::ReadInfo(Records* info) {
-  return Read([&](Socket* socket) {
-    return QueryOne(socket, kGetInfo, nullptr, kInfoTable, 0, info);
-  });
+  return Read(
+      [&](Socket* socket) { return QueryOne(socket, kGetInfo, nullptr, kInfoTable, 0, info); });
 }
 
 }  // namespace ipvs

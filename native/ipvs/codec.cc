@@ -50,8 +50,8 @@ bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestB
   if (!ChangesTable(command)) return false;
   const uint8_t* service = operation + OperationServiceOffset();
   const uint8_t* destination = operation + OperationDestinationOffset();
-  MessageWriter& writer = netlink::BeginGeneric(batch, family, static_cast<uint8_t>(command),
-                                                kFamilyVersion, 0);
+  MessageWriter& writer =
+      netlink::BeginGeneric(batch, family, static_cast<uint8_t>(command), kFamilyVersion, 0);
   if (!IsEmpty(service)) WriteService(service, kAllRows, &writer);
   if (!IsEmpty(destination)) WriteDestination(destination, &writer);
   writer.End();

@@ -1,7 +1,7 @@
 // Writing and reading netlink messages.
 //
-//   | nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32 | family header | attribute* |
-//   attribute: | length u16 (with this header), type u16 | payload | padding to 4 |
+//   | nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32 | family header |
+//   attribute* | attribute: | length u16 (with this header), type u16 | payload | padding to 4 |
 //
 // The reader believes no length: every loop condition is the bounds check, and what does not fit
 // ends the loop with malformed() set.

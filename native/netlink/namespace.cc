@@ -45,7 +45,7 @@ Outcome RunInNamespace(const std::shared_ptr<NetworkNamespace>& where,
   try {
     std::thread([&] {
       outcome = setns(where->descriptor(), CLONE_NEWNET) == 0 ? work()
-                                                               : Failure(Stage::kNamespace, errno);
+                                                              : Failure(Stage::kNamespace, errno);
     }).join();
   } catch (const std::system_error& error) {
     return Failure(Stage::kNamespace, error.code().value());

@@ -51,8 +51,7 @@ int Deadline::MillisecondsLeft() const {
   return left > 0 ? static_cast<int>(left) : 0;
 }
 
-Outcome Socket::Open(int protocol, const std::shared_ptr<NetworkNamespace>& where,
-                     Socket* opened) {
+Outcome Socket::Open(int protocol, const std::shared_ptr<NetworkNamespace>& where, Socket* opened) {
   Descriptor descriptor;
   Outcome outcome = RunInNamespace(where, [&] { return OpenHere(protocol, &descriptor); });
   if (!outcome.ok()) return outcome;

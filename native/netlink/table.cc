@@ -126,8 +126,8 @@ bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
   AttributeView attribute;
   while (reader.Next(&attribute)) {
     const Row* end = table.rows + table.count;
-    const Row* row = std::find_if(table.rows, end,
-                                  [&](const Row& each) { return each.id == attribute.type; });
+    const Row* row =
+        std::find_if(table.rows, end, [&](const Row& each) { return each.id == attribute.type; });
     if (row == end || IsSuperseded(table, *row, record)) continue;
     if (!ReadRow(table, *row, attribute.payload, record)) return false;
     MarkPresent(record, static_cast<size_t>(row - table.rows));

@@ -17,19 +17,19 @@ namespace netlink {
 enum class Wire : uint8_t {
   kU8,
   kU16,
-  kBe16,      // in network order on the wire
+  kBe16,  // in network order on the wire
   kU32,
-  kFlags,     // u32 value, u32 mask: two words of the record
-  kRaw32,     // 4 bytes as they are (an IPv4 netmask)
-  kAddress,   // 4 or 16 bytes by family
-  kText,      // NUL-terminated
-  kCounter,   // u32 or u64 on the wire, 64 bits in the record
-  kCounters,  // a nest of kCounter; observed, never written
+  kFlags,        // u32 value, u32 mask: two words of the record
+  kRaw32,        // 4 bytes as they are (an IPv4 netmask)
+  kAddress,      // 4 or 16 bytes by family
+  kText,         // NUL-terminated
+  kCounter,      // u32 or u64 on the wire, 64 bits in the record
+  kCounters,     // a nest of kCounter; observed, never written
   kCountersOld,  // the same in 32 bits; ignored when the 64-bit nest is there too
 };
 
 struct Row {
-  uint16_t id;      // the kernel's attribute number
+  uint16_t id;  // the kernel's attribute number
   Wire wire;
   uint16_t offset;  // in the record, in bytes
   uint16_t size;    // in the record, in bytes
@@ -40,10 +40,10 @@ struct Table {
   const char* name;
   const Row* rows;
   size_t count;
-  size_t record_size;      // with what is observed
-  size_t config_size;      // without: what a request carries
-  size_t identity_end;     // what identifies a record are its bytes from 4 to here
-  const Table* counters;   // of the nests of counters, if any
+  size_t record_size;     // with what is observed
+  size_t config_size;     // without: what a request carries
+  size_t identity_end;    // what identifies a record are its bytes from 4 to here
+  const Table* counters;  // of the nests of counters, if any
 };
 
 // Writes the rows whose bit is set both in the record and in `rows`, in table order. `address_size`

@@ -121,9 +121,8 @@ void WriteChange(const uint8_t* change, uint32_t index, RequestBatch* batch) {
   const auto kind = Load<uint32_t>(change + offsetof(ChangeHeader, kind));
   const bool add = kind == static_cast<uint32_t>(ChangeKind::kAdd);
   const uint8_t* record = change + sizeof(ChangeHeader);
-  MessageWriter& writer = batch->Begin(
-      add ? RTM_NEWADDR : RTM_DELADDR,
-      static_cast<uint16_t>(add ? NLM_F_CREATE | NLM_F_EXCL : 0));
+  MessageWriter& writer = batch->Begin(add ? RTM_NEWADDR : RTM_DELADDR,
+                                       static_cast<uint16_t>(add ? NLM_F_CREATE | NLM_F_EXCL : 0));
   ifaddrmsg header{};
   header.ifa_family =
       static_cast<uint8_t>(Load<uint32_t>(record + offsetof(AddressRecord, family)));
@@ -161,13 +160,8 @@ void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Lin
 }  // namespace
 
 const netlink::Table kAddressTable = {
-    "address",
-    kAddressRows,
-    std::size(kAddressRows),
-    sizeof(AddressRecord),
-    sizeof(AddressRecord),
-    0,
-    nullptr,
+    "address", kAddressRows, std::size(kAddressRows), sizeof(AddressRecord), sizeof(AddressRecord),
+    0,         nullptr,
 };
 
 Outcome ReadAddresses(const std::shared_ptr<netlink::NetworkNamespace>& where,

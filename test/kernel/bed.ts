@@ -1,0 +1,67 @@
+// What every kernel test needs: a network namespace of its own, and the kernel's own view of it.
+
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+import { openHost, openIpvs } from 'ipvs-netlink'
+import type { Host, Ipvs } from 'ipvs-netlink'
+import type { Test } from 'tap'
+
+const exec = promisify(execFile)
+
+/** Runs a program and answers its standard output; rejects when it fails. */
+export const run = async (program: string, ...args: string[]): Promise<string> => {
+  const { stdout } = await exec(program, args, { timeout: 60_000 })
+  return stdout
+}
+
+export interface Bed {
+  /** Path of the namespace. */
+  readonly netns: string
+  readonly ipvs: Ipvs
+  readonly host: Host
+  /** Runs a program inside the namespace. */
+  readonly inside: (program: string, ...args: string[]) => Promise<string>
+  /** The rules as the kernel's reference tool reads them, a line each. */
+  readonly rules: () => Promise<string[]>
+}
+
+let count = 0
+
+/** A fresh namespace with handles on it; both go when the test ends. */
+export const makeBed = async (t: Test): Promise<Bed> => {
+  const name = `bed-${process.pid}-${++count}`
+  await run('ip', 'netns', 'add', name)
+  const netns = `/run/netns/${name}`
+  const inside = async (program: string, ...args: string[]): Promise<string> =>
+    run('ip', 'netns', 'exec', name, program, ...args)
+  await inside('ip', 'link', 'set', 'lo', 'up')
+  const ipvs = await openIpvs({ netns })
+  const host = await openHost({ netns })
+  t.teardown(async () => {
+    await ipvs.close()
+    await host.close()
+    await run('ip', 'netns', 'delete', name)
+  })
+  const rules = async (): Promise<string[]> => {
+    const text = await inside('ipvsadm', '-Sn')
+    return text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+  }
+  return { netns, ipvs, host, inside, rules }
+}
+
+export const tcp = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
+export const udp6 = { protocol: 'udp', address: '2001:db8::1', port: 53 } as const
+
+/** What a refused call is matched against. */
+export const refusal = (
+  code: string,
+  more: Record<string, unknown> = {},
+): { name: string; code: string } => ({
+  name: 'IpvsError',
+  code,
+  ...more,
+})

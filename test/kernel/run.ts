@@ -1,0 +1,21 @@
+// Every kernel test in one process, because starting node takes a second in an emulated machine.
+//
+//   node dist-test/kernel/run.js [NAME...]     all, or those whose file names begin with a NAME
+
+import { readdir } from 'node:fs/promises'
+import { release } from 'node:os'
+
+import t from 'tap'
+
+const suffix = '.test.js'
+const wanted = process.argv.slice(2).map((name) => name.replace(/^.*\//, ''))
+const isWanted = (file: string): boolean =>
+  wanted.length === 0 || wanted.some((name) => file.startsWith(name))
+
+const files = (await readdir(import.meta.dirname)).filter((file) => file.endsWith(suffix))
+const chosen = files.filter(isWanted).sort()
+if (chosen.length === 0) throw new Error(`no kernel test is called ${wanted.join(' or ')}`)
+
+t.comment(`kernel ${release()}`)
+t.setTimeout(900_000)
+for (const file of chosen) await import(`./${file}`)
