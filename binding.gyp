@@ -8,6 +8,7 @@
         "native/convert.cc",
         "native/host_connection.cc",
         "native/layout.cc",
+        "native/testing.cc",
         "native/worker.cc",
         "native/netlink/socket.cc",
         "native/netlink/message.cc",

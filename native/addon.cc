@@ -6,6 +6,7 @@
 #include "connection.h"
 #include "host_connection.h"
 #include "layout.h"
+#include "testing.h"
 
 namespace {
 
@@ -13,6 +14,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", DescribeLayout(env));
   exports.Set("Connection", Connection::Define(env));
   exports.Set("HostConnection", HostConnection::Define(env));
+  exports.Set("testing", DefineTesting(env));
   return exports;
 }
 

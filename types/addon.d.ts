@@ -97,7 +97,17 @@ export interface HostConnection {
   close(): void
 }
 
+/** For tests alone; see native/testing.h. */
+export interface Testing {
+  encodeOperation(operation: Uint8Array, family: number): ArrayBuffer
+  decodeReplies(
+    table: 'service' | 'destination' | 'info',
+    datagram: Uint8Array,
+  ): ArrayBuffer | undefined
+}
+
 export interface Addon {
+  readonly testing: Testing
   readonly layout: Layout
   readonly Connection: new (netns: string | number | undefined, silence: number) => Connection
   readonly HostConnection: new (

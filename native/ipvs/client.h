@@ -13,8 +13,6 @@
 
 namespace ipvs {
 
-using Records = std::vector<uint8_t>;
-
 struct Snapshot {
   Records services;
   Records destinations;          // of all services, in their order

@@ -66,7 +66,7 @@ void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t*
 }
 
 bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
-                std::vector<uint8_t>* records) {
+                Records* records) {
   uint8_t command = 0;
   netlink::Bytes body;
   if (!netlink::ReadGeneric(message, &command, &body)) return false;

@@ -10,6 +10,9 @@
 
 namespace ipvs {
 
+// Records of one table, one after the other.
+using Records = std::vector<uint8_t>;
+
 // One change to the table, as JavaScript writes it: this header, then the configuration parts of a
 // service and of a destination record. Commands that take neither leave them empty.
 struct OperationHeader {
@@ -35,6 +38,6 @@ void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t*
 // Appends one record made of the nest `top` of an IPVS message (of its top level when `top` is 0).
 // False when the message is malformed or has no such nest.
 bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
-                std::vector<uint8_t>* records);
+                Records* records);
 
 }  // namespace ipvs
