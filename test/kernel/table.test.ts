@@ -136,7 +136,10 @@ t.test('handles of two namespaces and of the own never mix', async (t) => {
   await again.close()
 })
 
-t.test('a module that was unloaded is found again', async (t) => {
+// Elsewhere than in a virtual machine of our own, somebody may be using the module.
+const skip = process.env['VM_KERNEL'] === undefined && 'it unloads modules of the machine'
+
+t.test('a module that was unloaded is found again', { skip }, async (t) => {
   const before = await openIpvs()
   await before.addService({ ...tcp, scheduler: 'rr' })
   await before.clear()
