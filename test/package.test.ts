@@ -1,0 +1,161 @@
+// What npm would publish, seen by someone who installs it: packed from a clean
+// copy of the sources, because `npm pack` rebuilds dist, which the other tests
+// are reading at the same time.
+
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+const sources = [
+  'CHANGELOG.md',
+  'CMakeLists.txt',
+  'LICENSE',
+  'README.md',
+  'binding.gyp',
+  'lib',
+  'native',
+  'package.json',
+  'tsconfig.build.json',
+  'tsconfig.json',
+  'types',
+]
+
+const shipped = [
+  /^(CHANGELOG\.md|LICENSE|README\.md|binding\.gyp|package\.json)$/,
+  /^dist\/[\w-]+(\.d\.ts|\.js)$/,
+  /^types\/[\w-]+\.d\.ts$/,
+  /^native\/([\w-]+\/)*[\w-]+\.(cc|h)$/,
+  /^native\/README\.md$/,
+  /^prebuilds\/linux-(x64|arm64)\/ipvs-netlink\.glibc\.node$/,
+]
+
+const neverMissing = [
+  'LICENSE',
+  'README.md',
+  'binding.gyp',
+  'dist/index.d.ts',
+  'dist/index.js',
+  'native/addon.cc',
+  'package.json',
+  'prebuilds/linux-x64/ipvs-netlink.glibc.node',
+]
+
+const consumer = `
+import { IpvsError, host, ipvs, openHost, openIpvs } from 'ipvs-netlink'
+import type { Ipvs } from 'ipvs-netlink'
+
+export const mine: Ipvs = ipvs
+export const opened: Promise<Ipvs> = openIpvs({ timeout: 1000 })
+export const both = [host, openHost]
+export const code = (e: unknown): string => (IpvsError.is(e) ? e.code : '')
+// @ts-expect-error: a weight is a number
+void ipvs.addDestination({ fwmark: 1 }, { address: '10.0.0.1', weight: 'heavy' })
+`
+
+interface PackResult {
+  readonly filename: string
+  readonly files: readonly { readonly path: string }[]
+}
+
+const execute = promisify(execFile)
+
+/** Answers stdout; a failure carries the output, so that the test shows it. */
+async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await execute(command, args, { cwd, maxBuffer: 2 ** 26 })
+    return stdout
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${command} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error })
+  }
+}
+
+const tool = (name: string): string => join(root, 'node_modules', '.bin', name)
+
+async function pack(folder: string): Promise<PackResult> {
+  await mkdir(folder)
+  for (const name of sources) await cp(join(root, name), join(folder, name), { recursive: true })
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const [packed] = JSON.parse(await run(folder, 'npm', 'pack', '--json')) as [PackResult]
+  return packed
+}
+
+async function createConsumer(folder: string, tarball: string): Promise<void> {
+  await mkdir(folder)
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }))
+  // No scripts: the binary in the tarball has to do.
+  await run(folder, 'npm', 'install', '--prefer-offline', '--ignore-scripts', tarball)
+}
+
+// Compiling for two architectures beside busy virtual machines takes its time.
+t.setTimeout(600_000)
+
+const work = await mkdtemp(join(tmpdir(), 'ipvs-netlink-package-'))
+t.teardown(async () => rm(work, { recursive: true, force: true }))
+
+const packed = await pack(join(work, 'package'))
+const tarball = join(work, 'package', packed.filename)
+const project = join(work, 'consumer')
+await createConsumer(project, tarball)
+
+t.test('the tarball contains what it should and nothing else', async (t) => {
+  const paths = packed.files.map(({ path }) => path)
+  t.same(
+    paths.filter((path) => !shipped.some((pattern) => pattern.test(path))),
+    [],
+  )
+  t.same(
+    neverMissing.filter((path) => !paths.includes(path)),
+    [],
+  )
+})
+
+t.test('the source build finds every file that binding.gyp names', async (t) => {
+  const paths = packed.files.map(({ path }) => path)
+  const gyp = JSON.parse(await readFile(join(root, 'binding.gyp'), 'utf8')) as {
+    targets: [{ sources: string[] }]
+  }
+  t.same(
+    gyp.targets[0].sources.filter((path) => !paths.includes(path)),
+    [],
+  )
+})
+
+t.test('an ES module imports it', async (t) => {
+  const script = `import { ipvs } from 'ipvs-netlink'; console.log(typeof ipvs.snapshot)`
+  const printed = await run(project, process.execPath, '--input-type=module', '-e', script)
+  t.equal(printed, 'function\n')
+})
+
+t.test('a CommonJS module requires it', async (t) => {
+  const script = `const { ipvs } = require('ipvs-netlink'); console.log(typeof ipvs.snapshot)`
+  t.equal(await run(project, process.execPath, '-e', script), 'function\n')
+})
+
+t.test('its binary is found and loads', async (t) => {
+  const script = `require('node-gyp-build')(require('node:path').resolve('node_modules/ipvs-netlink'))`
+  await t.resolves(run(project, process.execPath, '-e', script))
+})
+
+t.test('its types compile in .mts and .cts files', async (t) => {
+  await writeFile(join(project, 'module.mts'), consumer)
+  await writeFile(join(project, 'common.cts'), consumer)
+  const options = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext']
+  const types = ['--typeRoots', join(root, 'node_modules', '@types'), '--types', 'node']
+  const compile = run(project, tool('tsc'), ...options, ...types, 'module.mts', 'common.cts')
+  await t.resolves(compile)
+})
+
+t.test('publint has nothing to say', async (t) => {
+  await t.resolves(run(work, tool('publint'), tarball, '--strict'))
+})
+
+t.test('every way of importing its types resolves', async (t) => {
+  await t.resolves(run(work, tool('attw'), tarball, '--profile', 'esm-only'))
+})
