@@ -136,4 +136,4 @@ Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
       });
 }
 
-void Connection::Close(const Napi::CallbackInfo&) { client_.reset(); }
+void Connection::Close(const Napi::CallbackInfo& /*info*/) { client_.reset(); }

@@ -5,7 +5,7 @@ std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many)
     const auto array = value.As<Napi::Uint8Array>();
     const size_t length = array.ByteLength();
     if (many ? length % size == 0 : length == size) {
-      return std::vector<uint8_t>(array.Data(), array.Data() + length);
+      return {array.Data(), array.Data() + length};
     }
   }
   throw Napi::TypeError::New(value.Env(), "expected a Uint8Array of whole records");

@@ -106,7 +106,7 @@ Napi::Value HostConnection::WriteSetting(const Napi::CallbackInfo& info) {
       [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
 }
 
-void HostConnection::Close(const Napi::CallbackInfo&) {
+void HostConnection::Close(const Napi::CallbackInfo& /*info*/) {
   open_ = false;
   where_.reset();
 }

@@ -45,7 +45,7 @@ Outcome ReadSetting(const std::shared_ptr<netlink::NetworkNamespace>& where,
                     const std::string& name, std::string* value) {
   return netlink::RunInNamespace(where, [&] {
     Descriptor file;
-    const Outcome outcome = OpenSetting(name, O_RDONLY, &file);
+    Outcome outcome = OpenSetting(name, O_RDONLY, &file);
     if (!outcome.ok()) return outcome;
     char buffer[4096];
     for (;;) {
@@ -62,7 +62,7 @@ Outcome WriteSetting(const std::shared_ptr<netlink::NetworkNamespace>& where,
                      const std::string& name, const std::string& value) {
   return netlink::RunInNamespace(where, [&] {
     Descriptor file;
-    const Outcome outcome = OpenSetting(name, O_WRONLY, &file);
+    Outcome outcome = OpenSetting(name, O_WRONLY, &file);
     if (!outcome.ok()) return outcome;
     // The kernel takes a setting from one write; a second would be another setting.
     for (;;) {

@@ -10,7 +10,7 @@ using netlink::Wire;
 
 // Row numbers are the bits of `present`, so they have to fit into its word.
 template <size_t N>
-constexpr size_t CountOf(const Row (&)[N]) {
+constexpr size_t CountOf(const Row (&/*rows*/)[N]) {
   static_assert(N <= 32, "a record's word of bits has room for 32 rows");
   return N;
 }
@@ -76,22 +76,23 @@ static_assert(offsetof(DestinationRecord, counters) % 8 == 0 && sizeof(Destinati
 
 }  // namespace
 
-const Table kCounterTable = {
+constexpr Table kCounterTable = {
     "counters", kCounterRows, CountOf(kCounterRows), sizeof(CountersRecord), 0, 0, nullptr};
-const Table kServiceTable = {"service",
-                             kServiceRows,
-                             CountOf(kServiceRows),
-                             sizeof(ServiceRecord),
-                             offsetof(ServiceRecord, counters),
-                             offsetof(ServiceRecord, scheduler),
-                             &kCounterTable};
-const Table kDestinationTable = {"destination",
-                                 kDestinationRows,
-                                 CountOf(kDestinationRows),
-                                 sizeof(DestinationRecord),
-                                 offsetof(DestinationRecord, active_connections),
-                                 offsetof(DestinationRecord, forwarding),
+constexpr Table kServiceTable = {"service",
+                                 kServiceRows,
+                                 CountOf(kServiceRows),
+                                 sizeof(ServiceRecord),
+                                 offsetof(ServiceRecord, counters),
+                                 offsetof(ServiceRecord, scheduler),
                                  &kCounterTable};
-const Table kInfoTable = {"info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0, 0, nullptr};
+constexpr Table kDestinationTable = {"destination",
+                                     kDestinationRows,
+                                     CountOf(kDestinationRows),
+                                     sizeof(DestinationRecord),
+                                     offsetof(DestinationRecord, active_connections),
+                                     offsetof(DestinationRecord, forwarding),
+                                     &kCounterTable};
+constexpr Table kInfoTable = {"info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0,
+                              0,      nullptr};
 
 }  // namespace ipvs

@@ -114,7 +114,7 @@ Outcome Client::Resolve(Socket* socket) {
 // Opens the socket and resolves the family where that is still to be done.
 Outcome Client::Ready(Socket* socket) {
   if (!socket->valid()) {
-    const Outcome outcome = Socket::Open(NETLINK_GENERIC, where_, socket);
+    Outcome outcome = Socket::Open(NETLINK_GENERIC, where_, socket);
     if (!outcome.ok()) return outcome;
   }
   return family_ != 0 ? Outcome{} : Resolve(socket);
@@ -187,7 +187,7 @@ Outcome Client::QueryOne(Socket* socket, Command command, const uint8_t* service
   RequestBatch batch(socket);
   WriteQuery(family_, command, 0, service, &batch);
   const size_t start = found->size();
-  const Outcome outcome = netlink::ExchangeOne(
+  Outcome outcome = netlink::ExchangeOne(
       socket, &batch, Deadline(silence_),
       [&](size_t, const Message& message) { return ReadRecord(table, top, message, found); });
   if (outcome.ok() && found->size() == start) return Failure(Stage::kReply, EBADMSG);
@@ -225,7 +225,7 @@ Outcome Client::ReadServices(Records* services) {
 
 Outcome Client::ReadDestinations(const Records& service, Records* destinations) {
   return Read([&](Socket* socket) {
-    const Outcome outcome =
+    Outcome outcome =
         QueryAll(socket, kGetDest, service.data(), kDestinationTable, kAttrDest, destinations);
     if (!outcome.ok() || !destinations->empty()) return outcome;
     Records unused;

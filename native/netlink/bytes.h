@@ -19,7 +19,7 @@ struct Bytes {
 // Netlink aligns to 4 bytes only, so wider values are copied, never dereferenced.
 template <typename T>
 T Load(const uint8_t* from) {
-  T value;
+  T value{};
   std::memcpy(&value, from, sizeof value);
   return value;
 }

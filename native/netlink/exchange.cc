@@ -23,7 +23,7 @@ std::string ExtendedText(const Message& message) {
   while (attributes.Next(&attribute)) {
     if (attribute.type != NLMSGERR_ATTR_MSG) continue;
     const auto* text = reinterpret_cast<const char*>(attribute.payload.data);
-    return std::string(text, strnlen(text, attribute.payload.size));
+    return {text, strnlen(text, attribute.payload.size)};
   }
   return {};
 }
@@ -127,33 +127,56 @@ Outcome ExchangeOne(Socket* socket, RequestBatch* batch, Deadline deadline,
   return outcomes.front();
 }
 
-Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
-             const std::function<bool(const Message&)>& read) {
-  const uint32_t sequence = batch->sequences_.front();
-  Outcome outcome = socket->Send(batch->writer().bytes());
-  if (!outcome.ok()) return outcome;
-  deadline.Arm();
-  bool interrupted = false;
-  for (;;) {
-    Bytes datagram;
-    outcome = socket->Receive(deadline, &datagram);
-    if (!outcome.ok()) return outcome;
+class DumpExchange {
+ public:
+  DumpExchange(const RequestBatch& batch, const std::function<bool(const Message&)>& read)
+      : sequence_(batch.sequences_.front()), read_(read) {}
+
+  bool done() const { return done_; }
+  bool progressed() const { return progressed_; }
+
+  Outcome Take(Bytes datagram) {
+    progressed_ = false;
     MessageReader messages(datagram);
     Message message;
-    while (messages.Next(&message)) {
-      if (message.sequence != sequence) continue;
-      deadline.Arm();
-      interrupted = interrupted || (message.flags & NLM_F_DUMP_INTR) != 0;
-      if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) {
-        // DONE carries an errno too: a dump can fail after its first entries.
-        const std::optional<Outcome> verdict = ReadVerdict(message);
-        if (!verdict) return Failure(Stage::kReply, EBADMSG);
-        return verdict->ok() && interrupted ? Failure(Stage::kReply, EINTR) : *verdict;
-      }
-      if (!read(message)) return Failure(Stage::kReply, EBADMSG);
+    while (!done_ && messages.Next(&message)) {
+      if (message.sequence != sequence_) continue;  // of a request that was given up
+      progressed_ = true;
+      interrupted_ = interrupted_ || (message.flags & NLM_F_DUMP_INTR) != 0;
+      // DONE carries an errno too: a dump can fail after its first entries.
+      if (message.type == NLMSG_ERROR || message.type == NLMSG_DONE) return Finish(message);
+      if (!read_(message)) return Failure(Stage::kReply, EBADMSG);
     }
-    if (messages.malformed()) return Failure(Stage::kReply, EBADMSG);
+    return messages.malformed() ? Failure(Stage::kReply, EBADMSG) : Outcome{};
   }
+
+ private:
+  Outcome Finish(const Message& message) {
+    const std::optional<Outcome> verdict = ReadVerdict(message);
+    if (!verdict) return Failure(Stage::kReply, EBADMSG);
+    done_ = true;
+    return verdict->ok() && interrupted_ ? Failure(Stage::kReply, EINTR) : *verdict;
+  }
+
+  const uint32_t sequence_;
+  const std::function<bool(const Message&)>& read_;
+  bool interrupted_ = false;
+  bool progressed_ = false;
+  bool done_ = false;
+};
+
+Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
+             const std::function<bool(const Message&)>& read) {
+  DumpExchange dump(*batch, read);
+  Outcome outcome = socket->Send(batch->writer().bytes());
+  deadline.Arm();
+  while (outcome.ok() && !dump.done()) {
+    Bytes datagram;
+    outcome = socket->Receive(deadline, &datagram);
+    if (outcome.ok()) outcome = dump.Take(datagram);
+    if (dump.progressed()) deadline.Arm();
+  }
+  return outcome;
 }
 
 }  // namespace netlink

@@ -24,7 +24,7 @@ class RequestBatch {
 
  private:
   friend class BatchExchange;
-  friend Outcome Dump(Socket*, RequestBatch*, Deadline, const std::function<bool(const Message&)>&);
+  friend class DumpExchange;
 
   Socket* socket_;
   MessageWriter writer_;

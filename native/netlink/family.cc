@@ -29,20 +29,19 @@ Outcome ResolveFamily(Socket* socket, const std::string& name, Deadline deadline
   writer.Attribute(CTRL_ATTR_FAMILY_NAME, name.c_str(), name.size() + 1);
   writer.End();
   uint16_t found = 0;
-  const Outcome outcome =
-      ExchangeOne(socket, &batch, deadline, [&](size_t, const Message& message) {
-        uint8_t command = 0;
-        Bytes bytes;
-        if (!ReadGeneric(message, &command, &bytes)) return false;
-        AttributeReader attributes(bytes);
-        AttributeView attribute;
-        while (attributes.Next(&attribute)) {
-          if (attribute.type == CTRL_ATTR_FAMILY_ID && attribute.payload.size >= sizeof found) {
-            found = Load<uint16_t>(attribute.payload.data);
-          }
-        }
-        return !attributes.malformed();
-      });
+  Outcome outcome = ExchangeOne(socket, &batch, deadline, [&](size_t, const Message& message) {
+    uint8_t command = 0;
+    Bytes bytes;
+    if (!ReadGeneric(message, &command, &bytes)) return false;
+    AttributeReader attributes(bytes);
+    AttributeView attribute;
+    while (attributes.Next(&attribute)) {
+      if (attribute.type == CTRL_ATTR_FAMILY_ID && attribute.payload.size >= sizeof found) {
+        found = Load<uint16_t>(attribute.payload.data);
+      }
+    }
+    return !attributes.malformed();
+  });
   if (!outcome.ok()) return outcome;
   if (found < NLMSG_MIN_TYPE) return Failure(Stage::kReply, EBADMSG);
   *id = found;

@@ -107,7 +107,7 @@ Outcome Socket::Receive(const Deadline& deadline, Bytes* datagram) {
     if (size < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return Failure(Stage::kReply, errno);
-      const Outcome outcome = AwaitReadable(deadline);
+      Outcome outcome = AwaitReadable(deadline);
       if (!outcome.ok()) return outcome;
       continue;
     }

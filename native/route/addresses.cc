@@ -90,7 +90,7 @@ uint32_t IndexOf(const Links& links, const std::string& device) {
 
 std::string DeviceOf(const uint8_t* record) {
   const auto* name = reinterpret_cast<const char*>(record + offsetof(AddressRecord, device));
-  return std::string(name, strnlen(name, sizeof(AddressRecord::device)));
+  return {name, strnlen(name, sizeof(AddressRecord::device))};
 }
 
 void FillFromHeader(const ifaddrmsg& header, const std::string& device, uint8_t* record) {
@@ -99,8 +99,8 @@ void FillFromHeader(const ifaddrmsg& header, const std::string& device, uint8_t*
   Store<uint32_t>(record + offsetof(AddressRecord, scope), header.ifa_scope);
   // The header's flags are the low byte of the attribute's, which old kernels do not send.
   Store<uint32_t>(record + offsetof(AddressRecord, flags), header.ifa_flags);
-  std::memcpy(record + offsetof(AddressRecord, device), device.data(),
-              std::min(device.size(), sizeof(AddressRecord::device) - 1));
+  device.copy(reinterpret_cast<char*>(record + offsetof(AddressRecord, device)),
+              sizeof(AddressRecord::device) - 1);
 }
 
 bool ReadAddress(const Message& message, const Links& links, uint32_t wanted, Records* addresses) {
@@ -159,7 +159,7 @@ void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Lin
 
 }  // namespace
 
-const netlink::Table kAddressTable = {
+constexpr netlink::Table kAddressTable = {
     "address", kAddressRows, std::size(kAddressRows), sizeof(AddressRecord), sizeof(AddressRecord),
     0,         nullptr,
 };
