@@ -1,0 +1,4 @@
+// @ts-check
+export { dr } from './dr.mjs'
+export { nat } from './nat.mjs'
+export { Report } from './report.mjs'

@@ -1,0 +1,34 @@
+// @ts-check
+import { openHost, openIpvs } from 'ipvs-netlink'
+
+/** @typedef {import('../clusters/index.mjs').Cluster} Cluster */
+/** @typedef {import('../clusters/index.mjs').Machine} Machine */
+/** @typedef {import('./narrate.mjs').Narrator} Narrator */
+
+/**
+ * The virtual server table of a machine, closed with the cluster.
+ *
+ * @param {Cluster} cluster
+ * @param {Machine} machine
+ * @param {Narrator} narrator
+ */
+export async function ipvsOf(cluster, { name, netns }, narrator) {
+  narrator.report.call(name, `const ipvs = await openIpvs({ netns: '${netns}' })`)
+  const ipvs = await openIpvs({ netns })
+  cluster.defer(() => ipvs.close())
+  return { ipvs: narrator.handle(name, 'ipvs', ipvs), quietly: ipvs }
+}
+
+/**
+ * The settings and addresses of a machine, closed with the cluster.
+ *
+ * @param {Cluster} cluster
+ * @param {Machine} machine
+ * @param {Narrator} narrator
+ */
+export async function hostOf(cluster, { name, netns }, narrator) {
+  narrator.report.call(name, `const host = await openHost({ netns: '${netns}' })`)
+  const host = await openHost({ netns })
+  cluster.defer(() => host.close())
+  return narrator.handle(name, 'host', host)
+}
