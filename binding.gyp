@@ -18,9 +18,13 @@
         "native/netlink/table.cc",
         "native/ipvs/attributes.cc",
         "native/ipvs/codec.cc",
+        "native/ipvs/changes.cc",
         "native/ipvs/client.cc",
+        "native/ipvs/identity.cc",
+        "native/ipvs/patch.cc",
         "native/route/addresses.cc",
-        "native/host/sysctl.cc"
+        "native/host/sysctl.cc",
+        "native/host/text_file.cc"
       ],
       "include_dirs": ["native"],
       "defines": ["NAPI_VERSION=8", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],

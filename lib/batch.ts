@@ -7,9 +7,9 @@ import { abortError } from './errors.js'
 import type { Request } from './errors.js'
 import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
-import { loadAddon } from './native.js'
-import { Memory, RecordFormat } from './records.js'
-import type { DestinationFields, ServiceFields } from './records.js'
+import { Memory } from './memory.js'
+import { recordFormat } from './records.js'
+import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
 import type { Connection, Failure, OutcomesReply } from '../types/addon.js'
 
 /** One change, checked and ready to be sent. */
@@ -17,6 +17,10 @@ export interface Change {
   readonly command: Command
   readonly service?: ServiceFields
   readonly destination?: DestinationFields
+  readonly daemon?: DaemonFields
+  readonly config?: ConfigFields
+  /** Present: what the records do not name stays as it is (native/ipvs/patch.h). */
+  readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
   readonly request: Request
 }
 
@@ -38,25 +42,24 @@ const makeGroup = (changes: readonly Change[]): { group: Group; outcomes: Promis
   return { group: group as unknown as Group, outcomes }
 }
 
-/** The layout is the addon's, so it is read once for all handles. */
-let format: RecordFormat | undefined
-
-export const recordFormat = (): RecordFormat => {
-  format ??= new RecordFormat(loadAddon().layout)
-  return format
-}
+/** See native/ipvs/codec.h: the header of a change, by word. */
+const headerOf = ({ command, patch }: Change): readonly number[] =>
+  patch
+    ? [commands[command], 1, patch.defaultTimeout, Number(patch.keepsScheduler)]
+    : [commands[command], 0, 0, 0]
 
 const encode = (changes: readonly Change[]): Uint8Array => {
-  const records = recordFormat()
-  const memory = new Memory(new ArrayBuffer(changes.length * records.operationSize))
-  changes.forEach(({ command, service, destination }, index) => {
-    records.writeOperation(
-      memory,
-      index * records.operationSize,
-      commands[command],
-      service,
-      destination,
-    )
+  const format = recordFormat()
+  const { size, service, destination } = format.operation
+  const memory = new Memory(new ArrayBuffer(changes.length * size))
+  changes.forEach((change, index) => {
+    const at = index * size
+    headerOf(change).forEach((word, place) => memory.setWord(at + 4 * place, word))
+    if (change.service) format.service.write(memory, at + service, change.service)
+    if (change.destination) format.destination.write(memory, at + destination, change.destination)
+    // These two take the service's place.
+    if (change.daemon) format.daemon.write(memory, at + service, change.daemon)
+    if (change.config) format.config.write(memory, at + service, change.config)
   })
   return memory.bytes
 }

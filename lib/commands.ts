@@ -9,7 +9,13 @@ export const commands = {
   SET_DEST: 6,
   DEL_DEST: 7,
   GET_DEST: 8,
+  NEW_DAEMON: 9,
+  DEL_DAEMON: 10,
+  GET_DAEMON: 11,
+  SET_CONFIG: 12,
+  GET_CONFIG: 13,
   GET_INFO: 15,
+  ZERO: 16,
   FLUSH: 17,
 } as const
 

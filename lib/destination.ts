@@ -1,11 +1,11 @@
 // A destination: from what the user says to the kernel's fields, and back.
 
 import { familyNumbers, familyOf, formatAddress } from './address.js'
-import type { DestinationFields, Observed } from './records.js'
+import type { DestinationFields, ObservedFields } from './records.js'
 import type { ServiceIdentity } from './service.js'
 import { takeAddress, takeInteger, takeObject, takeOneOf, wrongValue } from './validate.js'
 import type { Properties } from './validate.js'
-import type { DestinationKey, Forwarding, Tunnel } from '../types/destination.js'
+import type { Forwarding, Tunnel } from '../types/destination.js'
 import type { Family } from '../types/service.js'
 
 /** `IP_VS_CONN_F_*`; `local` and `bypass` are the kernel's own and only read. */
@@ -61,6 +61,8 @@ const takeChecksum = (
 
 type TunnelFields = Pick<DestinationFields, 'tunnelType' | 'tunnelPort' | 'tunnelFlags'>
 
+const noTunnel: TunnelFields = { tunnelType: 0, tunnelPort: 0, tunnelFlags: 0 }
+
 const takeTunnel = (value: unknown, path: string): TunnelFields => {
   const properties = takeObject(value, path, ['type', 'port', 'checksum'])
   const type = takeOneOf(properties['type'], `${path}.type`, ['ipip', 'gue', 'gre'])
@@ -68,7 +70,7 @@ const takeTunnel = (value: unknown, path: string): TunnelFields => {
     if (properties[name] === undefined) return
     throw wrongValue(`${path}.${name}`, `absent from a tunnel of type ${type}`, properties[name])
   }
-  const fields = { tunnelType: tunnelNumbers[type], tunnelPort: 0, tunnelFlags: 0 }
+  const fields = { ...noTunnel, tunnelType: tunnelNumbers[type] }
   if (type === 'gue') {
     return {
       ...fields,
@@ -162,6 +164,52 @@ export const takeDestination = (
   }
 }
 
+const takeForwardingPatch = (
+  { forwarding, tunnel }: Properties,
+  path: string,
+  identity: DestinationIdentity,
+  service: ServiceIdentity,
+): Partial<DestinationFields> => {
+  const method =
+    forwarding === undefined ? undefined : takeOneOf(forwarding, `${path}.forwarding`, settable)
+  if (tunnel !== undefined && method !== undefined && method !== 'tun') {
+    throw wrongValue(`${path}.tunnel`, `absent with ${method} forwarding`, tunnel)
+  }
+  const effective = tunnel === undefined ? method : 'tun'
+  if (effective === undefined) return {}
+  checkFamily(identity, path, service, effective)
+  checkPort(identity, path, service, effective)
+  return {
+    forwarding: forwardingNumbers[effective],
+    // Another forwarding has no tunnel; the same one keeps its own.
+    ...(effective !== 'tun' && noTunnel),
+    ...(tunnel !== undefined && takeTunnel(tunnel, `${path}.tunnel`)),
+  }
+}
+
+/** Changes of a destination; nothing but what is named is sent. */
+export const takeDestinationPatch = (
+  value: unknown,
+  path: string,
+  identity: DestinationIdentity,
+  service: ServiceIdentity,
+): DestinationFields => {
+  const properties = takeObject(value, path, settingNames)
+  const numbers = ['weight', 'upperThreshold', 'lowerThreshold'] as const
+  const named = numbers.filter((name) => properties[name] !== undefined)
+  // Of one alone only the kernel knows whether it fits the other.
+  if (named.includes('upperThreshold') && named.includes('lowerThreshold')) {
+    takeThresholds(properties, path)
+  }
+  return {
+    ...identity.fields,
+    ...takeForwardingPatch(properties, path, identity, service),
+    ...Object.fromEntries(
+      named.map((name) => [name, takeInteger(properties[name], `${path}.${name}`, 0, mostNumber)]),
+    ),
+  }
+}
+
 const forwardingOf = (number: number): keyof typeof forwardingNumbers => {
   const names = Object.keys(forwardingNumbers) as (keyof typeof forwardingNumbers)[]
   // 5 to 7 mean nothing to the kernel, which treats them as masquerading.
@@ -181,7 +229,7 @@ const tunnelOf = (fields: DestinationFields): Tunnel => {
   }
 }
 
-interface Described extends Observed {
+interface Described extends ObservedFields {
   readonly address: string
   readonly port: number
   readonly family: Family
@@ -194,7 +242,7 @@ interface Described extends Observed {
 
 /** The destination that the kernel's fields describe. */
 export const describeDestination = (
-  fields: DestinationFields & Observed,
+  fields: DestinationFields & Partial<ObservedFields>,
   serviceFamily: number,
 ): Described => {
   // Kernels before 3.18 do not say it.
@@ -209,10 +257,8 @@ export const describeDestination = (
     upperThreshold: fields.upperThreshold ?? 0,
     lowerThreshold: fields.lowerThreshold ?? 0,
     ...(forwarding === 'tun' && { tunnel: tunnelOf(fields) }),
-    activeConnections: fields.activeConnections,
-    inactiveConnections: fields.inactiveConnections,
-    persistentConnections: fields.persistentConnections,
+    activeConnections: fields.activeConnections ?? 0,
+    inactiveConnections: fields.inactiveConnections ?? 0,
+    persistentConnections: fields.persistentConnections ?? 0,
   }
 }
-
-export type { DestinationKey }

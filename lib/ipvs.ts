@@ -1,18 +1,24 @@
 // The public verbs of a virtual server table.
 
-import { ChangeQueue, recordFormat } from './batch.js'
+import { ChangeQueue } from './batch.js'
 import type { Command } from './commands.js'
 import { abortError, errorFor, isAmbiguous, missingAfterProbe } from './errors.js'
 import type { IpvsError, Request } from './errors.js'
+import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
+import type { Run } from './connections.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
+import { Memory } from './memory.js'
 import { prepare, prepareOperation, probeScheduler } from './operations.js'
 import type { Verb } from './operations.js'
+import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { nameService, takeServiceKey } from './service.js'
+import { describeDaemon, describeTimeouts } from './sync.js'
 import { signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection, Failure } from '../types/addon.js'
-import type { DestinationConfig, DestinationKey } from '../types/destination.js'
+import type { ConnectionEntry, ConnectionFilter } from '../types/connection.js'
+import type { DestinationChanges, DestinationConfig, DestinationKey } from '../types/destination.js'
 import type {
   CallOptions,
   Ipvs,
@@ -22,8 +28,9 @@ import type {
   ReadOptions,
   SnapshotOptions,
 } from '../types/ipvs.js'
-import type { Destination, Info, Service, VirtualServerState } from '../types/observed.js'
-import type { ServiceConfig, ServiceKey } from '../types/service.js'
+import type { Destination, Info, Service, Stats, VirtualServerState } from '../types/observed.js'
+import type { ServiceChanges, ServiceConfig, ServiceKey } from '../types/service.js'
+import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from '../types/sync.js'
 
 const okay = { ok: true } as const
 
@@ -34,6 +41,21 @@ interface Reading {
   readonly command: Command
   readonly what: string
   readonly service?: ServiceKey
+}
+
+interface Answer {
+  readonly failure: Failure | undefined
+}
+
+const unlessFailed = <Reply extends Answer>(
+  reply: Reply,
+  command: string,
+  what: string,
+  service?: ServiceKey,
+): Reply => {
+  if (!reply.failure) return reply
+  const request = { command, what: () => what, ...(service && { service }), changes: false }
+  throw errorFor(reply.failure, request)
 }
 
 class IpvsHandle implements Ipvs {
@@ -52,15 +74,23 @@ class IpvsHandle implements Ipvs {
   }
 
   async addService(config: ServiceConfig, options?: CallOptions): Promise<void> {
-    return this.#change('addService', options, config)
+    return this.#change('addService', { service: config }, options)
   }
 
   async editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
-    return this.#change('editService', options, config)
+    return this.#change('editService', { service: config }, options)
+  }
+
+  async patchService(
+    key: ServiceKey,
+    changes: ServiceChanges,
+    options?: CallOptions,
+  ): Promise<void> {
+    return this.#change('patchService', { service: key, changes }, options)
   }
 
   async deleteService(key: ServiceKey, options?: CallOptions): Promise<void> {
-    return this.#change('deleteService', options, key)
+    return this.#change('deleteService', { service: key }, options)
   }
 
   async addDestination(
@@ -68,7 +98,7 @@ class IpvsHandle implements Ipvs {
     config: DestinationConfig | Destination,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#change('addDestination', options, key, config)
+    return this.#change('addDestination', { service: key, destination: config }, options)
   }
 
   async editDestination(
@@ -76,7 +106,17 @@ class IpvsHandle implements Ipvs {
     config: DestinationConfig | Destination,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#change('editDestination', options, key, config)
+    return this.#change('editDestination', { service: key, destination: config }, options)
+  }
+
+  async patchDestination(
+    key: ServiceKey,
+    destinationKey: DestinationKey,
+    changes: DestinationChanges,
+    options?: CallOptions,
+  ): Promise<void> {
+    const values = { service: key, destination: destinationKey, changes }
+    return this.#change('patchDestination', values, options)
   }
 
   async deleteDestination(
@@ -84,11 +124,28 @@ class IpvsHandle implements Ipvs {
     destinationKey: DestinationKey,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#change('deleteDestination', options, key, destinationKey)
+    const values = { service: key, destination: destinationKey }
+    return this.#change('deleteDestination', values, options)
+  }
+
+  async zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
+    return this.#change('zero', { service: key }, options)
+  }
+
+  async setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void> {
+    return this.#change('setTimeouts', { timeouts }, options)
+  }
+
+  async startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void> {
+    return this.#change('startSyncDaemon', { daemon: config }, options)
+  }
+
+  async stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void> {
+    return this.#change('stopSyncDaemon', { role }, options)
   }
 
   async clear(options?: CallOptions): Promise<void> {
-    return this.#change('clear', options)
+    return this.#change('clear', {}, options)
   }
 
   async batch(
@@ -121,7 +178,7 @@ class IpvsHandle implements Ipvs {
       service: identity.key,
     } as const
     const { records } = await this.#read(reading, given, (native) =>
-      native.readService(recordFormat().serviceKey(identity.fields)),
+      native.readService(recordFormat().service.make(identity.fields)),
     )
     return servicesFrom(records, bigint)[0] as Service<never>
   }
@@ -141,7 +198,7 @@ class IpvsHandle implements Ipvs {
     const what = `list the destinations of service ${nameService(identity.key)}`
     const reading = { command: 'GET_DEST', what, service: identity.key } as const
     const { records } = await this.#read(reading, given, (native) =>
-      native.readDestinations(recordFormat().serviceKey(identity.fields)),
+      native.readDestinations(recordFormat().service.make(identity.fields)),
     )
     return destinationsFrom(records, identity.fields.family, bigint) as Destination<never>[]
   }
@@ -153,6 +210,40 @@ class IpvsHandle implements Ipvs {
     const reading = { command: 'GET_SERVICE', what: 'read the table' } as const
     const reply = await this.#read(reading, given, (native) => native.readAll(consistent))
     return snapshotFrom(reply, bigint) as VirtualServerState<never>[]
+  }
+
+  async timeouts(options?: CallOptions): Promise<Timeouts> {
+    const reading = { command: 'GET_CONFIG', what: 'read the timeouts' } as const
+    const { records } = await this.#read(reading, takeOptions(options), (native) =>
+      native.readConfig(),
+    )
+    return describeTimeouts(recordFormat().config.read(new Memory(records), 0))
+  }
+
+  async syncDaemons(options?: CallOptions): Promise<SyncDaemon[]> {
+    const reading = { command: 'GET_DAEMON', what: 'list the synchronisation daemons' } as const
+    const { records } = await this.#read(reading, takeOptions(options), (native) =>
+      native.readDaemons(),
+    )
+    return recordFormat().daemon.readAll(records).map(describeDaemon)
+  }
+
+  async *connections(filter?: ConnectionFilter): AsyncGenerator<ConnectionEntry, void, void> {
+    const matches = takeConnectionFilter(filter)
+    const { signal } = filter ?? {}
+    const run: Run = (work) => this.#call('connections', signal, work)
+    yield* readConnections(run, matches)
+  }
+
+  async totals(options?: ReadOptions): Promise<Stats<never>> {
+    const given = takeOptions(options, ['bigint'])
+    const bigint = flagOf(given, 'bigint')
+    return this.#call('totals', signalOf(given), async (native) => {
+      // The file appears with the module, and asking by netlink loads it.
+      unlessFailed(await native.readInfo(), 'GET_INFO', 'read the totals')
+      const { records } = unlessFailed(await native.readTotals(), 'proc', 'read the totals')
+      return totalsFrom(records, bigint) as Stats<never>
+    })
   }
 
   async info(options?: CallOptions): Promise<Info> {
@@ -171,14 +262,9 @@ class IpvsHandle implements Ipvs {
     return this.close()
   }
 
-  async #change(
-    verb: Verb,
-    options: unknown,
-    service?: unknown,
-    destination?: unknown,
-  ): Promise<void> {
+  async #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
     const signal = signalOf(takeOptions(options))
-    const change = prepare(verb, service, destination)
+    const change = prepare(verb, values)
     const [failure] = await this.#changes.add(verb, [change], signal)
     if (failure) throw await this.#errorFor(failure, change.request)
   }
@@ -190,26 +276,28 @@ class IpvsHandle implements Ipvs {
     return errorFor(failure, { ...request, missing: missingAfterProbe(found) })
   }
 
-  async #read<Reply extends { readonly failure: Failure | undefined }>(
+  async #read<Reply extends Answer>(
     { command, what, service }: Reading,
     options: Properties,
     read: (native: Connection) => Promise<Reply>,
   ): Promise<Reply> {
-    const signal = signalOf(options)
+    const reply = await this.#call(what, signalOf(options), read)
+    return unlessFailed(reply, command, what, service)
+  }
+
+  /** Does something that sees every change called before it. */
+  async #call<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (native: Connection) => Promise<T>,
+  ): Promise<T> {
     this.#handle.checkOpen(what)
     if (signal?.aborted === true) throw abortError(signal, false)
-    const work = this.#handle.run(what, async (native) => {
+    const reading = this.#handle.run(what, async (native) => {
       await this.#changes.settled()
-      return read(native)
+      return work(native)
     })
-    const reply = await withSignal(work, signal, () => false)
-    if (!reply.failure) return reply
-    throw errorFor(reply.failure, {
-      command,
-      what: () => what,
-      ...(service && { service }),
-      changes: false,
-    })
+    return withSignal(reading, signal, () => false)
   }
 }
 

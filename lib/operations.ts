@@ -2,22 +2,32 @@
 
 import { familyNumbers } from './address.js'
 import type { Change } from './batch.js'
-import { takeDestination, takeDestinationKey } from './destination.js'
-import { joinAddress, nameService, takeService, takeServiceKey } from './service.js'
-import type { ServiceIdentity } from './service.js'
-import { takeObject, takeOneOf } from './validate.js'
+import type { Command } from './commands.js'
+import { takeDestination, takeDestinationKey, takeDestinationPatch } from './destination.js'
 import type { DestinationIdentity } from './destination.js'
+import {
+  joinAddress,
+  nameService,
+  takeService,
+  takeServiceKey,
+  takeServicePatch,
+} from './service.js'
+import type { ServiceIdentity } from './service.js'
+import { stopOf, takeRole, takeSyncDaemon, takeTimeouts } from './sync.js'
+import { takeObject, takeOneOf } from './validate.js'
+import type { Properties } from './validate.js'
 
-/** Where the arguments stand, for messages: `service`, or `operations[3].service`. */
-interface Paths {
-  readonly service: string
-  readonly destination: string
-}
+/** Where an argument stands, for messages: `service`, or `operations[3].service`. */
+type PathOf = (name: string) => string
 
-const plainPaths: Paths = { service: 'service', destination: 'destination' }
+/** Makes a change of the arguments of a verb, by name. */
+type Prepare = (values: Properties, path: PathOf) => Change
+
+const nameDestination = (service: ServiceIdentity, { key }: DestinationIdentity): string =>
+  `destination ${joinAddress(key.address, key.port)} of service ${nameService(service.key)}`
 
 const serviceChange = (
-  command: 'NEW_SERVICE' | 'SET_SERVICE' | 'DEL_SERVICE',
+  command: Command,
   verb: string,
   { fields, key }: ServiceIdentity,
 ): Change => ({
@@ -34,67 +44,126 @@ const serviceChange = (
 })
 
 const destinationChange = (
-  command: 'NEW_DEST' | 'SET_DEST' | 'DEL_DEST',
+  command: Command,
   verb: string,
   service: ServiceIdentity,
-  { fields, key }: DestinationIdentity,
+  destination: DestinationIdentity,
 ): Change => ({
   command,
   service: service.fields,
-  destination: fields,
+  destination: destination.fields,
   request: {
     command,
-    what: () =>
-      `${verb} destination ${joinAddress(key.address, key.port)} of service ${nameService(service.key)}`,
+    what: () => `${verb} ${nameDestination(service, destination)}`,
     service: service.key,
-    destination: key,
+    destination: destination.key,
     changes: true,
   },
 })
 
-type Prepare = (service: unknown, destination: unknown, paths: Paths) => Change
-
-const onService =
-  (
-    command: 'NEW_SERVICE' | 'SET_SERVICE' | 'DEL_SERVICE',
-    verb: string,
-    take: typeof takeService,
-  ): Prepare =>
-  (service, _, paths) =>
-    serviceChange(command, verb, take(service, paths.service))
-
-const onDestination =
-  (
-    command: 'NEW_DEST' | 'SET_DEST' | 'DEL_DEST',
-    verb: string,
-    take: typeof takeDestination,
-  ): Prepare =>
-  (service, destination, paths) => {
-    const identity = takeServiceKey(service, paths.service)
-    return destinationChange(
-      command,
-      verb,
-      identity,
-      take(destination, paths.destination, identity),
-    )
-  }
-
-const clear: Prepare = () => ({
-  command: 'FLUSH',
-  request: { command: 'FLUSH', what: () => 'clear the table', changes: true },
+const otherChange = (command: Command, what: string, more: Partial<Change> = {}): Change => ({
+  command,
+  ...more,
+  request: { command, what: () => what, changes: true },
 })
 
+const onService =
+  (command: Command, verb: string, take: typeof takeService): Prepare =>
+  ({ service }, path) =>
+    serviceChange(command, verb, take(service, path('service')))
+
+const onDestination =
+  (command: Command, verb: string, take: typeof takeDestination): Prepare =>
+  ({ service, destination }, path) => {
+    const identity = takeServiceKey(service, path('service'))
+    const taken = take(destination, path('destination'), identity)
+    return destinationChange(command, verb, identity, taken)
+  }
+
+const patchService: Prepare = ({ service, changes }, path) => {
+  const identity = takeServiceKey(service, path('service'))
+  const { fields, patch } = takeServicePatch(changes, path('changes'), identity)
+  return { ...serviceChange('SET_SERVICE', 'patch', { ...identity, fields }), patch }
+}
+
+const patchDestination: Prepare = ({ service, destination, changes }, path) => {
+  const identity = takeServiceKey(service, path('service'))
+  const key = takeDestinationKey(destination, path('destination'), identity)
+  const fields = takeDestinationPatch(changes, path('changes'), key, identity)
+  const change = destinationChange('SET_DEST', 'patch', identity, { ...key, fields })
+  return { ...change, patch: { defaultTimeout: 0, keepsScheduler: false } }
+}
+
+const zero: Prepare = ({ service }, path) =>
+  service === undefined
+    ? otherChange('ZERO', 'zero all counters')
+    : serviceChange('ZERO', 'zero the counters of', takeServiceKey(service, path('service')))
+
+const setTimeouts: Prepare = ({ timeouts }, path) =>
+  otherChange('SET_CONFIG', 'set the timeouts', {
+    config: takeTimeouts(timeouts, path('timeouts')),
+  })
+
+const startSyncDaemon: Prepare = ({ daemon }, path) => {
+  const fields = takeSyncDaemon(daemon, path('daemon'))
+  const { role } = daemon as { role: string }
+  const what = `start the ${role} daemon on ${fields.interface ?? ''}`
+  return otherChange('NEW_DAEMON', what, { daemon: fields })
+}
+
+const stopSyncDaemon: Prepare = (values, path) => {
+  const role = takeRole(values['role'], path('role'))
+  return otherChange('DEL_DAEMON', `stop the ${role} daemon`, { daemon: stopOf(role) })
+}
+
+interface VerbEntry {
+  /** The names of its arguments. */
+  readonly takes: readonly string[]
+  readonly prepare: Prepare
+}
+
+const service = ['service']
+const destination = ['service', 'destination']
+
 const verbs = {
-  addService: onService('NEW_SERVICE', 'add', takeService),
-  editService: onService('SET_SERVICE', 'edit', takeService),
-  deleteService: onService('DEL_SERVICE', 'delete', takeServiceKey),
-  addDestination: onDestination('NEW_DEST', 'add', takeDestination),
-  editDestination: onDestination('SET_DEST', 'edit', takeDestination),
-  deleteDestination: onDestination('DEL_DEST', 'delete', takeDestinationKey),
-  clear,
-} as const
+  addService: { takes: service, prepare: onService('NEW_SERVICE', 'add', takeService) },
+  editService: { takes: service, prepare: onService('SET_SERVICE', 'edit', takeService) },
+  patchService: { takes: [...service, 'changes'], prepare: patchService },
+  deleteService: { takes: service, prepare: onService('DEL_SERVICE', 'delete', takeServiceKey) },
+  addDestination: {
+    takes: destination,
+    prepare: onDestination('NEW_DEST', 'add', takeDestination),
+  },
+  editDestination: {
+    takes: destination,
+    prepare: onDestination('SET_DEST', 'edit', takeDestination),
+  },
+  patchDestination: { takes: [...destination, 'changes'], prepare: patchDestination },
+  deleteDestination: {
+    takes: destination,
+    prepare: onDestination('DEL_DEST', 'delete', takeDestinationKey),
+  },
+  zero: { takes: service, prepare: zero },
+  setTimeouts: { takes: ['timeouts'], prepare: setTimeouts },
+  startSyncDaemon: { takes: ['daemon'], prepare: startSyncDaemon },
+  stopSyncDaemon: { takes: ['role'], prepare: stopSyncDaemon },
+  clear: { takes: [], prepare: () => otherChange('FLUSH', 'clear the table') },
+} as const satisfies Readonly<Record<string, VerbEntry>>
 
 export type Verb = keyof typeof verbs
+
+/** The change that a verb stands for, checked. */
+export const prepare = (verb: Verb, values: Properties): Change =>
+  verbs[verb].prepare(values, (name) => name)
+
+/** The change that one element of a batch stands for, checked. */
+export const prepareOperation = (value: unknown, path: string): Change => {
+  const everyName = new Set(Object.values(verbs).flatMap(({ takes }) => takes))
+  const { op } = takeObject(value, path, ['op', ...everyName])
+  const verb = takeOneOf(op, `${path}.op`, Object.keys(verbs) as Verb[])
+  const { takes, prepare: prepareIt } = verbs[verb]
+  return prepareIt(takeObject(value, path, ['op', ...takes]), (name) => `${path}.${name}`)
+}
 
 /**
  * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the
@@ -118,28 +187,3 @@ export const probeScheduler = (scheduler: string): Change => ({
     changes: false,
   },
 })
-
-/** What each verb wants beside `op`. */
-const argumentsOf = (verb: Verb): readonly string[] => {
-  if (verb === 'clear') return []
-  return verb.endsWith('Service') ? ['service'] : ['service', 'destination']
-}
-
-/** The change that a verb stands for, checked. */
-export const prepare = (
-  verb: Verb,
-  service?: unknown,
-  destination?: unknown,
-  paths = plainPaths,
-): Change => verbs[verb](service, destination, paths)
-
-/** The change that one element of a batch stands for, checked. */
-export const prepareOperation = (value: unknown, path: string): Change => {
-  const { op } = takeObject(value, path, ['op', 'service', 'destination'])
-  const verb = takeOneOf(op, `${path}.op`, Object.keys(verbs) as Verb[])
-  const properties = takeObject(value, path, ['op', ...argumentsOf(verb)])
-  return prepare(verb, properties['service'], properties['destination'], {
-    service: `${path}.service`,
-    destination: `${path}.destination`,
-  })
-}

@@ -1,74 +1,9 @@
-// Flat records: the addon's tables say where each field is (native/netlink/table.h); this file
-// writes and reads them. It knows places, not meanings.
+// Flat records: the addon's tables say which fields there are and where; this file writes and reads
+// them. It knows places, not meanings.
 
+import { Memory } from './memory.js'
+import { loadAddon } from './native.js'
 import type { Layout, TableLayout } from '../types/addon.js'
-
-const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
-const [lowWord, highWord] = littleEndian ? [0, 1] : [1, 0]
-
-interface Place {
-  readonly bit: number
-  readonly offset: number
-  readonly size: number
-}
-
-type Places<Name extends string> = Readonly<Record<Name, Place>>
-
-const placesOf = <Name extends string>(table: TableLayout, names: readonly Name[]): Places<Name> =>
-  Object.fromEntries(
-    names.map((name) => {
-      const bit = table.rows.findIndex((row) => row.name === name)
-      const row = table.rows[bit]
-      if (!row) throw new Error(`the addon has no field ${name}`)
-      return [name, { bit, offset: row.offset, size: row.size }]
-    }),
-  ) as Places<Name>
-
-/** Bytes of records, and the words of the same memory. */
-export class Memory {
-  readonly bytes: Uint8Array
-  readonly words: Uint32Array
-
-  constructor(buffer: ArrayBuffer) {
-    this.bytes = new Uint8Array(buffer)
-    this.words = new Uint32Array(buffer)
-  }
-
-  word(at: number): number {
-    return this.words[at >> 2] ?? 0
-  }
-
-  setWord(at: number, value: number): void {
-    this.words[at >> 2] = value
-  }
-
-  has(record: number, place: Place): boolean {
-    return ((this.word(record) >>> place.bit) & 1) === 1
-  }
-
-  mark(record: number, place: Place): number {
-    this.setWord(record, this.word(record) | (1 << place.bit))
-    return record + place.offset
-  }
-
-  text(at: number, size: number): string {
-    const end = this.bytes.indexOf(0, at)
-    const stop = end === -1 || end > at + size ? at + size : end
-    return String.fromCharCode(...this.bytes.subarray(at, stop))
-  }
-
-  setText(at: number, text: string): void {
-    for (let i = 0; i < text.length; ++i) this.bytes[at + i] = text.charCodeAt(i)
-  }
-
-  number64(at: number): number {
-    return this.word(at + 4 * lowWord) + this.word(at + 4 * highWord) * 2 ** 32
-  }
-
-  bigint64(at: number): bigint {
-    return BigInt(this.word(at + 4 * lowWord)) | (BigInt(this.word(at + 4 * highWord)) << 32n)
-  }
-}
 
 /** The configuration of a service as the kernel counts it. Absent fields are not sent. */
 export interface ServiceFields {
@@ -81,6 +16,8 @@ export interface ServiceFields {
   readonly scheduler?: string
   readonly engine?: string
   readonly flags?: number
+  /** Which flags are meant; all of them when absent. */
+  readonly flagsMask?: number
   readonly timeout?: number
   /** 4 bytes as they are on the wire. */
   readonly netmask?: Uint8Array
@@ -102,25 +39,45 @@ export interface DestinationFields {
   readonly tunnelFlags?: number
 }
 
-const serviceNumbers = ['family', 'protocol', 'port', 'fwmark', 'timeout'] as const
-const serviceBytes = ['address', 'netmask'] as const
-const serviceTexts = ['scheduler', 'engine'] as const
-const destinationNumbers = [
-  'family',
-  'port',
-  'forwarding',
-  'weight',
-  'upperThreshold',
-  'lowerThreshold',
-  'tunnelType',
-  'tunnelPort',
-  'tunnelFlags',
-] as const
-const observedNumbers = [
-  'activeConnections',
-  'inactiveConnections',
-  'persistentConnections',
-] as const
+/** What the kernel adds to a destination's configuration. */
+export interface ObservedFields {
+  readonly activeConnections: number
+  readonly inactiveConnections: number
+  readonly persistentConnections: number
+}
+
+export interface DaemonFields {
+  readonly state: number
+  readonly interface?: string
+  readonly syncId?: number
+  readonly maxLength?: number
+  readonly port?: number
+  readonly ttl?: number
+  /** 4 bytes. */
+  readonly group?: Uint8Array
+  /** 16 bytes. */
+  readonly group6?: Uint8Array
+}
+
+export interface ConfigFields {
+  readonly tcp?: number
+  readonly tcpFin?: number
+  readonly udp?: number
+}
+
+export interface InfoFields {
+  readonly version: number
+  readonly connectionTableSize: number
+}
+
+export interface AddressFields {
+  /** 16 bytes. */
+  readonly address?: Uint8Array
+  readonly local?: Uint8Array
+  readonly label?: string
+  readonly flags?: number
+}
+
 const totals = ['connections', 'packetsIn', 'packetsOut', 'bytesIn', 'bytesOut'] as const
 const rates = [
   'connectionsPerSecond',
@@ -130,179 +87,102 @@ const rates = [
   'bytesOutPerSecond',
 ] as const
 
-export type Observed = Readonly<Record<(typeof observedNumbers)[number], number>>
-export type CounterFields<Total> = Readonly<Record<(typeof totals)[number], Total>> &
-  Readonly<Record<(typeof rates)[number], number>>
+export type CounterFields<Total> = Readonly<
+  Record<(typeof totals)[number], Total> & Record<(typeof rates)[number], number>
+>
+
+/** `netlink::Wire`, by number. */
+const Wire = {
+  u8: 0,
+  u16: 1,
+  be16: 2,
+  u32: 3,
+  flags: 4,
+  raw32: 5,
+  address: 6,
+  text: 7,
+  counter: 8,
+  counters: 9,
+  countersOld: 10,
+} as const
+
+type Value = number | string | Uint8Array
+
+interface Field {
+  readonly name: string
+  readonly bit: number
+  readonly offset: number
+  readonly size: number
+  readonly wire: number
+}
 
 const allFlags = 0xffffffff
 
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
+const writeField = (memory: Memory, at: number, value: Value): void => {
+  if (typeof value === 'number') memory.setWord(at, value)
+  else if (typeof value === 'string') memory.setText(at, value)
+  else memory.bytes.set(value, at)
+}
 
-/** Writes and reads the records of the IPVS family. */
-export class RecordFormat {
-  readonly operationSize: number
-  readonly serviceSize: number
-  readonly destinationSize: number
-  readonly #layout: Layout
-  readonly #service: Places<
-    | (typeof serviceNumbers)[number]
-    | (typeof serviceBytes)[number]
-    | (typeof serviceTexts)[number]
-    | 'flags'
-    | 'counters'
-  >
-  readonly #destination: Places<
-    (typeof destinationNumbers)[number] | (typeof observedNumbers)[number] | 'address' | 'counters'
-  >
-  readonly #counters: Places<(typeof totals)[number] | (typeof rates)[number]>
-  readonly #info: Places<'version' | 'connectionTableSize'>
+const readField = (memory: Memory, at: number, { wire, size }: Field): Value => {
+  if (wire === Wire.text) return memory.text(at, size)
+  if (wire === Wire.raw32 || wire === Wire.address) return memory.bytes.subarray(at, at + size)
+  return memory.word(at)
+}
 
-  constructor(layout: Layout) {
-    this.#layout = layout
-    this.operationSize = layout.operation.size
-    this.serviceSize = layout.service.size
-    this.destinationSize = layout.destination.size
-    this.#service = placesOf(layout.service, [
-      ...serviceNumbers,
-      ...serviceBytes,
-      ...serviceTexts,
-      'flags',
-      'counters',
-    ])
-    this.#destination = placesOf(layout.destination, [
-      ...destinationNumbers,
-      ...observedNumbers,
-      'address',
-      'counters',
-    ])
-    this.#counters = placesOf(layout.counters, [...totals, ...rates])
-    this.#info = placesOf(layout.info, ['version', 'connectionTableSize'])
+/** The records of one table. `Fields` has the names of its rows. */
+export class RecordTable<Fields extends object> {
+  readonly size: number
+  readonly configSize: number
+  readonly #fields: readonly Field[]
+
+  constructor({ rows, size, configSize }: TableLayout) {
+    this.size = size
+    this.configSize = configSize
+    this.#fields = rows
+      .map((row, bit) => ({ ...row, bit }))
+      .filter(({ wire }) => wire < Wire.counter)
   }
 
-  /** Writes one change at `at`; the memory there must be zero. */
-  writeOperation(
-    memory: Memory,
-    at: number,
-    command: number,
-    service?: ServiceFields,
-    destination?: DestinationFields,
-  ): void {
-    memory.setWord(at, command)
-    if (service) this.#writeService(memory, at + this.#layout.operation.service, service)
-    if (destination) {
-      this.#writeDestination(memory, at + this.#layout.operation.destination, destination)
+  /** Writes the fields that are given; the memory there must be zero. */
+  write(memory: Memory, at: number, values: Fields): void {
+    let present = 0
+    for (const { name, bit, offset, wire } of this.#fields) {
+      const value = (values as Readonly<Record<string, Value | undefined>>)[name]
+      if (value === undefined) continue
+      present |= 1 << bit
+      writeField(memory, at + offset, value)
+      if (wire !== Wire.flags) continue
+      const { flagsMask = allFlags } = values as { readonly flagsMask?: number }
+      memory.setWord(at + offset + 4, flagsMask)
     }
+    memory.setWord(at, present)
   }
 
-  /** A record that identifies a service. */
-  serviceKey(service: ServiceFields): Uint8Array {
-    const memory = new Memory(new ArrayBuffer(this.#layout.service.configSize))
-    this.#writeService(memory, 0, service)
+  /** The fields that are there. Bytes are views of the memory. */
+  read(memory: Memory, at: number): Fields {
+    const present = memory.word(at)
+    const values: Record<string, Value> = {}
+    for (const field of this.#fields) {
+      if (((present >>> field.bit) & 1) === 0) continue
+      values[field.name] = readField(memory, at + field.offset, field)
+    }
+    return values as Fields
+  }
+
+  /** All records of a reply. */
+  readAll(records: ArrayBuffer): Fields[] {
+    const memory = new Memory(records)
+    return Array.from({ length: records.byteLength / this.size }, (_, index) =>
+      this.read(memory, index * this.size),
+    )
+  }
+
+  /** A record of its own, as long as a request carries it. */
+  make(values: Fields): Uint8Array {
+    const memory = new Memory(new ArrayBuffer(this.configSize))
+    this.write(memory, 0, values)
     return memory.bytes
-  }
-
-  #writeService(memory: Memory, at: number, service: ServiceFields): void {
-    const places = this.#service
-    for (const name of serviceNumbers) {
-      const value = service[name]
-      if (value !== undefined) memory.setWord(memory.mark(at, places[name]), value)
-    }
-    for (const name of serviceBytes) {
-      const value = service[name]
-      if (value) memory.bytes.set(value, memory.mark(at, places[name]))
-    }
-    for (const name of serviceTexts) {
-      const value = service[name]
-      if (value !== undefined) memory.setText(memory.mark(at, places[name]), value)
-    }
-    if (service.flags === undefined) return
-    const flags = memory.mark(at, places.flags)
-    memory.setWord(flags, service.flags)
-    // The mask: with all bits the kernel replaces the flags, with fewer it keeps some old ones.
-    memory.setWord(flags + 4, allFlags)
-  }
-
-  #writeDestination(memory: Memory, at: number, destination: DestinationFields): void {
-    const places = this.#destination
-    for (const name of destinationNumbers) {
-      const value = destination[name]
-      if (value !== undefined) memory.setWord(memory.mark(at, places[name]), value)
-    }
-    memory.bytes.set(destination.address, memory.mark(at, places.address))
-  }
-
-  readService(memory: Memory, at: number): ServiceFields {
-    const places = this.#service
-    const fields: Partial<Mutable<ServiceFields>> = {}
-    for (const name of serviceNumbers) {
-      if (memory.has(at, places[name])) fields[name] = memory.word(at + places[name].offset)
-    }
-    for (const name of serviceBytes) {
-      const { offset, size } = places[name]
-      if (!memory.has(at, places[name])) continue
-      fields[name] = memory.bytes.subarray(at + offset, at + offset + size)
-    }
-    for (const name of serviceTexts) {
-      const { offset, size } = places[name]
-      if (memory.has(at, places[name])) fields[name] = memory.text(at + offset, size)
-    }
-    return { family: 0, ...fields, flags: memory.word(at + places.flags.offset) }
-  }
-
-  readDestination(memory: Memory, at: number): DestinationFields & Observed {
-    const places = this.#destination
-    const { offset, size } = places.address
-    const fields: Partial<Mutable<DestinationFields>> = {}
-    for (const name of destinationNumbers) {
-      if (memory.has(at, places[name])) fields[name] = memory.word(at + places[name].offset)
-    }
-    return {
-      port: 0,
-      ...fields,
-      address: memory.bytes.subarray(at + offset, at + offset + size),
-      activeConnections: memory.word(at + places.activeConnections.offset),
-      inactiveConnections: memory.word(at + places.inactiveConnections.offset),
-      persistentConnections: memory.word(at + places.persistentConnections.offset),
-    }
-  }
-
-  readServiceCounters<Total>(
-    memory: Memory,
-    at: number,
-    total: ReadTotal<Total>,
-  ): CounterFields<Total> {
-    return this.#readCounters(memory, at + this.#service.counters.offset, total)
-  }
-
-  readDestinationCounters<Total>(
-    memory: Memory,
-    at: number,
-    total: ReadTotal<Total>,
-  ): CounterFields<Total> {
-    return this.#readCounters(memory, at + this.#destination.counters.offset, total)
-  }
-
-  #readCounters<Total>(memory: Memory, at: number, total: ReadTotal<Total>): CounterFields<Total> {
-    const places = this.#counters
-    return {
-      connections: total(memory, at + places.connections.offset),
-      packetsIn: total(memory, at + places.packetsIn.offset),
-      packetsOut: total(memory, at + places.packetsOut.offset),
-      bytesIn: total(memory, at + places.bytesIn.offset),
-      bytesOut: total(memory, at + places.bytesOut.offset),
-      connectionsPerSecond: memory.number64(at + places.connectionsPerSecond.offset),
-      packetsInPerSecond: memory.number64(at + places.packetsInPerSecond.offset),
-      packetsOutPerSecond: memory.number64(at + places.packetsOutPerSecond.offset),
-      bytesInPerSecond: memory.number64(at + places.bytesInPerSecond.offset),
-      bytesOutPerSecond: memory.number64(at + places.bytesOutPerSecond.offset),
-    }
-  }
-
-  readInfo(memory: Memory): { version: number; connectionTableSize: number } {
-    return {
-      version: memory.word(this.#info.version.offset),
-      connectionTableSize: memory.word(this.#info.connectionTableSize.offset),
-    }
   }
 }
 
@@ -311,3 +191,61 @@ type ReadTotal<Total> = (memory: Memory, at: number) => Total
 /** How totals are read: exact to 2^53, or always. */
 export const numberTotal: ReadTotal<number> = (memory, at) => memory.number64(at)
 export const bigintTotal: ReadTotal<bigint> = (memory, at) => memory.bigint64(at)
+
+const offsetOf = (table: TableLayout, name: string): number => {
+  const row = table.rows.find((each) => each.name === name)
+  if (!row) throw new Error(`the addon has no field ${name}`)
+  return row.offset
+}
+
+/** The counters inside the records of a service or a destination. */
+class CounterReader {
+  readonly #offsets: CounterFields<number>
+  readonly #start: number
+
+  constructor(owner: TableLayout, counters: TableLayout) {
+    this.#start = offsetOf(owner, 'counters')
+    this.#offsets = Object.fromEntries(
+      [...totals, ...rates].map((name) => [name, offsetOf(counters, name)]),
+    ) as CounterFields<number>
+  }
+
+  read<Total>(memory: Memory, record: number, total: ReadTotal<Total>): CounterFields<Total> {
+    const at = record + this.#start
+    const offsets = this.#offsets
+    return {
+      connections: total(memory, at + offsets.connections),
+      packetsIn: total(memory, at + offsets.packetsIn),
+      packetsOut: total(memory, at + offsets.packetsOut),
+      bytesIn: total(memory, at + offsets.bytesIn),
+      bytesOut: total(memory, at + offsets.bytesOut),
+      connectionsPerSecond: memory.number64(at + offsets.connectionsPerSecond),
+      packetsInPerSecond: memory.number64(at + offsets.packetsInPerSecond),
+      packetsOutPerSecond: memory.number64(at + offsets.packetsOutPerSecond),
+      bytesInPerSecond: memory.number64(at + offsets.bytesInPerSecond),
+      bytesOutPerSecond: memory.number64(at + offsets.bytesOutPerSecond),
+    }
+  }
+}
+
+const makeFormat = (layout: Layout) => ({
+  operation: layout.operation,
+  service: new RecordTable<ServiceFields>(layout.service),
+  destination: new RecordTable<DestinationFields & Partial<ObservedFields>>(layout.destination),
+  daemon: new RecordTable<DaemonFields>(layout.daemon),
+  config: new RecordTable<ConfigFields>(layout.config),
+  info: new RecordTable<InfoFields>(layout.info),
+  address: new RecordTable<AddressFields>(layout.address),
+  /** Fields of address records that are no attributes. */
+  addressHeader: layout.address,
+  serviceCounters: new CounterReader(layout.service, layout.counters),
+  destinationCounters: new CounterReader(layout.destination, layout.counters),
+})
+
+let format: ReturnType<typeof makeFormat> | undefined
+
+/** The records that this addon speaks; throws where there is no addon. */
+export const recordFormat = (): ReturnType<typeof makeFormat> => {
+  format ??= makeFormat(loadAddon().layout)
+  return format
+}

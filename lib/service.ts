@@ -1,20 +1,18 @@
 // A virtual service: from what the user says to the kernel's fields, and back.
 
+import { familyNumbers, familyOf, formatAddress } from './address.js'
 import {
-  addressBits,
-  familyNumbers,
-  familyOf,
-  formatAddress,
-  maskBytes,
-  prefixOfMask,
-} from './address.js'
+  defaultTimeout,
+  persistenceOf,
+  takePersistence,
+  takePersistencePatch,
+} from './persistence.js'
 import type { ServiceFields } from './records.js'
 import {
   takeAddress,
   takeBoolean,
   takeInteger,
   takeName,
-  takeNumericAddress,
   takeObject,
   takeOneOf,
   wrongType,
@@ -34,7 +32,6 @@ const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
 const protocols = Object.keys(protocolNumbers) as Protocol[]
 
 /** `IP_VS_SVC_F_*`. */
-const PERSISTENT = 0x01
 const ONEPACKET = 0x04
 
 /** In the order in which flags are read back: a scheduler's own names before the general ones. */
@@ -49,11 +46,6 @@ const flagBits: readonly (readonly [flag: SchedulerFlag, bit: number, scheduler?
 ]
 
 const defaultScheduler = 'wlc'
-const defaultTimeout = 360
-
-// The kernel keeps the timeout as a 32-bit count of timer ticks, of which a second has up to 1,000.
-const mostTimeout = Math.floor((2 ** 32 - 1) / 1000)
-
 const keyNames = ['protocol', 'address', 'port', 'fwmark', 'family']
 const settingNames = ['scheduler', 'schedulerFlags', 'onePacket', 'persistence']
 // What a service read back has beside its configuration.
@@ -126,68 +118,6 @@ const takeFlags = (value: unknown, path: string, scheduler: string): number => {
   }, 0)
 }
 
-/** On the wire an IPv6 mask is its length as a number in host order. */
-const lengthBytes = (prefixLength: number): Uint8Array =>
-  new Uint8Array(new Uint32Array([prefixLength]).buffer)
-
-const netmaskOf = (family: Family, prefixLength: number): Uint8Array =>
-  family === 'ipv4' ? maskBytes(prefixLength) : lengthBytes(prefixLength)
-
-const takeNetmask = (properties: Properties, path: string, family: Family): Uint8Array => {
-  const { netmask } = properties
-  const most = addressBits[family]
-  if (netmask === undefined) {
-    const length = takeInteger(properties['prefixLength'] ?? most, `${path}.prefixLength`, 1, most)
-    return netmaskOf(family, length)
-  }
-  if (family === 'ipv6') throw wrongValue(`${path}.netmask`, 'absent from an IPv6 service', netmask)
-  if (properties['prefixLength'] !== undefined) {
-    throw wrongValue(`${path}.netmask`, 'absent when there is a prefixLength', netmask)
-  }
-  const { bytes, family: maskFamily } = takeNumericAddress(netmask, `${path}.netmask`)
-  const mask = bytes.subarray(0, 4)
-  if (maskFamily === 'ipv6' || mask.every((byte) => byte === 0)) {
-    throw wrongValue(`${path}.netmask`, 'a dotted IPv4 mask with at least one bit', netmask)
-  }
-  return mask
-}
-
-const takeEngine = (value: unknown, path: string, fields: ServiceFields): string | undefined => {
-  if (value === undefined) return undefined
-  const engine = takeName(value, path, 16)
-  const overUdp = fields.protocol === undefined || fields.protocol === protocolNumbers.udp
-  if (engine === 'sip' && !overUdp) {
-    throw wrongValue(path, 'absent: the engine sip needs a udp or fwmark service', value)
-  }
-  return engine
-}
-
-type PersistenceFields = Pick<ServiceFields, 'flags' | 'timeout' | 'netmask' | 'engine'>
-
-const takePersistence = (
-  value: unknown,
-  path: string,
-  { family, fields }: ServiceIdentity,
-): PersistenceFields => {
-  // The kernel wants a mask of every service, and of IPv6 ones a valid one.
-  if (value === undefined) {
-    return { flags: 0, timeout: 0, netmask: netmaskOf(family, addressBits[family]) }
-  }
-  const properties = takeObject(value, path, ['timeout', 'prefixLength', 'netmask', 'engine'])
-  const engine = takeEngine(properties['engine'], `${path}.engine`, fields)
-  return {
-    flags: PERSISTENT,
-    timeout: takeInteger(
-      properties['timeout'] ?? defaultTimeout,
-      `${path}.timeout`,
-      1,
-      mostTimeout,
-    ),
-    netmask: takeNetmask(properties, path, family),
-    ...(engine !== undefined && { engine }),
-  }
-}
-
 const takeOnePacket = (value: unknown, path: string, fields: ServiceFields): number => {
   if (value === undefined || !takeBoolean(value, path)) return 0
   if (fields.protocol !== undefined && fields.protocol !== protocolNumbers.udp) {
@@ -212,6 +142,64 @@ export const takeService = (value: unknown, path: string): ServiceIdentity => {
   return { ...identity, fields: { ...identity.fields, ...persistence, scheduler, flags } }
 }
 
+/** Changes of a service: the fields that are named, beside its identity. */
+export interface ServicePatch {
+  readonly fields: ServiceFields
+  readonly patch: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
+}
+
+interface FlagChange {
+  readonly flags: number
+  readonly flagsMask: number
+}
+
+const noFlags: FlagChange = { flags: 0, flagsMask: 0 }
+
+/** The scheduler that flags with a name of its own belong to. */
+const ownerOf = (value: unknown): string | undefined => {
+  if (!Array.isArray(value)) return undefined
+  return flagBits.find(([flag, , only]) => only !== undefined && value.includes(flag))?.[2]
+}
+
+const schedulerBits = flagBits.reduce((bits, [, bit]) => bits | bit, 0)
+
+/** Changes of a service; nothing but what is named is sent. */
+export const takeServicePatch = (
+  value: unknown,
+  path: string,
+  identity: ServiceIdentity,
+): ServicePatch => {
+  const { scheduler, schedulerFlags, onePacket, persistence } = takeObject(
+    value,
+    path,
+    settingNames,
+  )
+  const owner = scheduler === undefined ? ownerOf(schedulerFlags) : undefined
+  const named = scheduler === undefined ? owner : takeName(scheduler, `${path}.scheduler`, 15)
+  const changed =
+    persistence === undefined
+      ? noFlags
+      : takePersistencePatch(persistence, `${path}.persistence`, identity)
+  const flags =
+    (changed.flags ?? 0) |
+    takeFlags(schedulerFlags, `${path}.schedulerFlags`, named ?? '') |
+    takeOnePacket(onePacket, `${path}.onePacket`, identity.fields)
+  const flagsMask =
+    (changed.flagsMask ?? 0) |
+    (schedulerFlags === undefined ? 0 : schedulerBits) |
+    (onePacket === undefined ? 0 : ONEPACKET)
+  return {
+    fields: {
+      ...identity.fields,
+      ...changed,
+      flags,
+      flagsMask,
+      ...(named !== undefined && { scheduler: named }),
+    },
+    patch: { defaultTimeout, keepsScheduler: owner !== undefined },
+  }
+}
+
 const protocolOf = (number = 0): Protocol => {
   const known = protocols.find((protocol) => protocolNumbers[protocol] === number)
   // Another program can store any number; shown as it is, and refused when written.
@@ -228,26 +216,6 @@ const flagsOf = (bits: number, scheduler: string): SchedulerFlag[] => {
     })
     .map(([flag]) => flag)
 }
-
-const maskOf = (
-  family: Family,
-  netmask: Uint8Array,
-): { prefixLength: number } | { netmask: string } => {
-  if (family === 'ipv6') {
-    return { prefixLength: new Uint32Array(netmask.slice().buffer)[0] ?? 0 }
-  }
-  const prefixLength = prefixOfMask(netmask)
-  // A mask of length 0 is none that can be written back.
-  return prefixLength === undefined || prefixLength === 0
-    ? { netmask: formatAddress('ipv4', netmask) }
-    : { prefixLength }
-}
-
-const persistenceOf = (fields: ServiceFields): Persistence & { readonly timeout: number } => ({
-  timeout: fields.timeout ?? 0,
-  ...(fields.netmask && maskOf(familyOf(fields.family), fields.netmask)),
-  ...(fields.engine !== undefined && fields.engine !== '' && { engine: fields.engine }),
-})
 
 const keyOf = (
   fields: ServiceFields,
@@ -273,12 +241,13 @@ type Described = ReturnType<typeof keyOf> &
 export const describeService = (fields: ServiceFields): Described => {
   const scheduler = fields.scheduler ?? ''
   const flags = fields.flags ?? 0
+  const persistence = persistenceOf(fields)
   return {
     ...keyOf(fields),
     scheduler,
     schedulerFlags: flagsOf(flags, scheduler),
     onePacket: (flags & ONEPACKET) !== 0,
-    ...((flags & PERSISTENT) !== 0 && { persistence: persistenceOf(fields) }),
+    ...(persistence && { persistence }),
   }
 }
 

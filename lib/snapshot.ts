@@ -1,24 +1,24 @@
 // What the addon read, as objects.
 
-import { recordFormat } from './batch.js'
 import { describeDestination } from './destination.js'
-import { bigintTotal, Memory, numberTotal } from './records.js'
+import { Memory } from './memory.js'
+import { bigintTotal, numberTotal, recordFormat } from './records.js'
 import { describeService } from './service.js'
 import type { SnapshotReply } from '../types/addon.js'
 import type { Destination, Info, Service, VirtualServerState } from '../types/observed.js'
 
-// The two instances of these generic functions differ only in how a total is read, so their results
-// are described as the union of both and narrowed by the caller's overloads.
+// The two instances of these functions differ only in how a total is read, so their results are
+// described as the union of both and narrowed by the caller's overloads.
 type Total = number | bigint
 
 const readTotal = (bigint: boolean): ((memory: Memory, at: number) => Total) =>
   bigint ? bigintTotal : numberTotal
 
 const serviceAt = (memory: Memory, at: number, bigint: boolean): Service<Total> => {
-  const format = recordFormat()
+  const { service, serviceCounters } = recordFormat()
   return {
-    ...describeService(format.readService(memory, at)),
-    stats: format.readServiceCounters(memory, at, readTotal(bigint)),
+    ...describeService(service.read(memory, at)),
+    stats: serviceCounters.read(memory, at, readTotal(bigint)),
   }
 }
 
@@ -28,18 +28,18 @@ const destinationAt = (
   serviceFamily: number,
   bigint: boolean,
 ): Destination<Total> => {
-  const format = recordFormat()
+  const { destination, destinationCounters } = recordFormat()
   return {
-    ...describeDestination(format.readDestination(memory, at), serviceFamily),
-    stats: format.readDestinationCounters(memory, at, readTotal(bigint)),
+    ...describeDestination(destination.read(memory, at), serviceFamily),
+    stats: destinationCounters.read(memory, at, readTotal(bigint)),
   }
 }
 
 export const servicesFrom = (records: ArrayBuffer, bigint: boolean): Service<Total>[] => {
-  const { serviceSize } = recordFormat()
+  const { size } = recordFormat().service
   const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / serviceSize }, (_, index) =>
-    serviceAt(memory, index * serviceSize, bigint),
+  return Array.from({ length: records.byteLength / size }, (_, index) =>
+    serviceAt(memory, index * size, bigint),
   )
 }
 
@@ -48,10 +48,10 @@ export const destinationsFrom = (
   serviceFamily: number,
   bigint: boolean,
 ): Destination<Total>[] => {
-  const { destinationSize } = recordFormat()
+  const { size } = recordFormat().destination
   const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / destinationSize }, (_, index) =>
-    destinationAt(memory, index * destinationSize, serviceFamily, bigint),
+  return Array.from({ length: records.byteLength / size }, (_, index) =>
+    destinationAt(memory, index * size, serviceFamily, bigint),
   )
 }
 
@@ -59,26 +59,26 @@ export const snapshotFrom = (
   reply: SnapshotReply,
   bigint: boolean,
 ): VirtualServerState<Total>[] => {
-  const format = recordFormat()
+  const { service, destination } = recordFormat()
   const services = new Memory(reply.services)
   const destinations = new Memory(reply.destinations)
   let next = 0
   return Array.from(new Uint32Array(reply.counts), (count, index) => {
-    const at = index * format.serviceSize
-    const { family } = format.readService(services, at)
+    const at = index * service.size
+    const { family } = service.read(services, at)
     const first = next
     next += count
     return {
       ...serviceAt(services, at, bigint),
       destinations: Array.from({ length: count }, (_, n) =>
-        destinationAt(destinations, (first + n) * format.destinationSize, family, bigint),
+        destinationAt(destinations, (first + n) * destination.size, family, bigint),
       ),
     }
   })
 }
 
 export const infoFrom = (records: ArrayBuffer): Info => {
-  const { version, connectionTableSize } = recordFormat().readInfo(new Memory(records))
+  const { version, connectionTableSize } = recordFormat().info.read(new Memory(records), 0)
   return {
     version: [version >>> 16, (version >>> 8) & 0xff, version & 0xff].join('.'),
     connectionTableSize,

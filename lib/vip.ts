@@ -4,8 +4,8 @@ import { addressBits, familyNumbers, familyOf, formatAddress } from './address.j
 import type { Address } from './address.js'
 import { errorFor } from './errors.js'
 import type { Request } from './errors.js'
-import { loadAddon } from './native.js'
-import { Memory } from './records.js'
+import { recordFormat } from './records.js'
+import { Memory } from './memory.js'
 import {
   takeAddress,
   takeDevice,
@@ -14,7 +14,7 @@ import {
   wrongType,
   wrongValue,
 } from './validate.js'
-import type { HostConnection, Layout } from '../types/addon.js'
+import type { HostConnection } from '../types/addon.js'
 import type { HostAddress } from '../types/host.js'
 import type { Family } from '../types/service.js'
 
@@ -35,6 +35,7 @@ const ADD = 1
 const DELETE = 2
 const changeHeader = 8
 const mostLabel = 15
+const deviceSize = 16
 
 /** A VIP, checked, every default but the label filled in. */
 export interface Vip {
@@ -92,34 +93,19 @@ export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
   label: undefined,
 })
 
-type AddressLayout = Layout['address']
-
-const row = (
-  layout: AddressLayout,
-  name: string,
-): { bit: number; offset: number; size: number } => {
-  const bit = layout.rows.findIndex((each) => each.name === name)
-  const found = layout.rows[bit]
-  if (!found) throw new Error(`the addon has no field ${name}`)
-  return { bit, ...found }
-}
-
-const addressAt = (layout: AddressLayout, memory: Memory, at: number): HostAddress => {
-  const family = familyOf(memory.word(at + layout.family))
-  const local = row(layout, 'local')
-  const own = memory.has(at, local) ? local : row(layout, 'address')
-  const labelRow = row(layout, 'label')
-  const scope = memory.word(at + layout.scope)
+const addressAt = (memory: Memory, at: number): HostAddress => {
+  const { address: table, addressHeader } = recordFormat()
+  const { address, local, label, flags = 0 } = table.read(memory, at)
+  const family = familyOf(memory.word(at + addressHeader.family))
+  const scope = memory.word(at + addressHeader.scope)
   return {
-    address: formatAddress(family, memory.bytes, at + own.offset),
+    address: formatAddress(family, local ?? address ?? new Uint8Array(16)),
     family,
-    prefixLength: memory.word(at + layout.prefixLength),
-    device: memory.text(at + layout.device, 16),
-    ...(memory.has(at, labelRow) && {
-      label: memory.text(at + labelRow.offset, labelRow.size),
-    }),
+    prefixLength: memory.word(at + addressHeader.prefixLength),
+    device: memory.text(at + addressHeader.device, deviceSize),
+    ...(label !== undefined && { label }),
     scope: scopes[scope] ?? scope,
-    tentative: (memory.word(at + row(layout, 'flags').offset) & TENTATIVE) !== 0,
+    tentative: (flags & TENTATIVE) !== 0,
   }
 }
 
@@ -136,28 +122,28 @@ export const listAddresses = async (
       changes: false,
     })
   }
-  const layout = loadAddon().layout.address
+  const { size } = recordFormat().address
   const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / layout.size }, (_, index) =>
-    addressAt(layout, memory, index * layout.size),
+  return Array.from({ length: records.byteLength / size }, (_, index) =>
+    addressAt(memory, index * size),
   )
 }
 
 const encode = (kind: number, vip: Vip): Uint8Array => {
-  const layout = loadAddon().layout.address
-  const memory = new Memory(new ArrayBuffer(changeHeader + layout.size))
+  const { address: table, addressHeader } = recordFormat()
+  const memory = new Memory(new ArrayBuffer(changeHeader + table.size))
   const at = changeHeader
   memory.setWord(0, kind)
-  memory.setWord(at + layout.family, familyNumbers[vip.family])
-  memory.setWord(at + layout.prefixLength, vip.prefixLength)
-  memory.setText(at + layout.device, vip.device)
-  // Both, always: without them the kernel deletes whichever address comes first.
-  memory.bytes.set(vip.bytes, memory.mark(at, row(layout, 'local')))
-  memory.bytes.set(vip.bytes, memory.mark(at, row(layout, 'address')))
-  if (vip.label !== undefined) memory.setText(memory.mark(at, row(layout, 'label')), vip.label)
-  if (vip.family === 'ipv6' && kind === ADD) {
-    memory.setWord(memory.mark(at, row(layout, 'flags')), NODAD)
-  }
+  table.write(memory, at, {
+    // Both, always: without them the kernel deletes whichever address comes first.
+    local: vip.bytes,
+    address: vip.bytes,
+    ...(vip.label !== undefined && { label: vip.label }),
+    ...(vip.family === 'ipv6' && kind === ADD && { flags: NODAD }),
+  })
+  memory.setWord(at + addressHeader.family, familyNumbers[vip.family])
+  memory.setWord(at + addressHeader.prefixLength, vip.prefixLength)
+  memory.setText(at + addressHeader.device, vip.device)
   return memory.bytes
 }
 

@@ -8,6 +8,19 @@ namespace {
 
 using netlink::Outcome;
 
+using Table = std::shared_ptr<host::TextFile>;
+
+// Some 800 connections.
+constexpr size_t kTablePiece = 65536;
+
+Table* TakeTable(const Napi::Value& value) {
+  if (value.IsExternal()) {
+    Table* table = value.As<Napi::External<Table>>().Data();
+    if (*table) return table;
+  }
+  throw Napi::TypeError::New(value.Env(), "expected an open connection table");
+}
+
 template <typename T>
 std::shared_ptr<T> Shared() {
   return std::make_shared<T>();
@@ -24,7 +37,13 @@ Napi::Function Connection::Define(Napi::Env env) {
                          InstanceMethod<&Connection::ReadServices>("readServices"),
                          InstanceMethod<&Connection::ReadDestinations>("readDestinations"),
                          InstanceMethod<&Connection::ReadAll>("readAll"),
+                         InstanceMethod<&Connection::ReadConfig>("readConfig"),
+                         InstanceMethod<&Connection::ReadDaemons>("readDaemons"),
                          InstanceMethod<&Connection::ReadInfo>("readInfo"),
+                         InstanceMethod<&Connection::ReadTotals>("readTotals"),
+                         InstanceMethod<&Connection::OpenTable>("openTable"),
+                         InstanceMethod<&Connection::ReadTable>("readTable"),
+                         InstanceMethod<&Connection::CloseTable>("closeTable"),
                          InstanceMethod<&Connection::Close>("close"),
                      });
 }
@@ -106,6 +125,65 @@ Napi::Value Connection::ReadDestinations(const Napi::CallbackInfo& info) {
                 return client->ReadDestinations(service, found);
               });
 }
+
+Napi::Value Connection::ReadConfig(const Napi::CallbackInfo& info) {
+  return Read(info.Env(), "ipvs-netlink:readConfig",
+              [](ipvs::Client* client, ipvs::Records* found) { return client->ReadConfig(found); });
+}
+
+Napi::Value Connection::ReadDaemons(const Napi::CallbackInfo& info) {
+  return Read(
+      info.Env(), "ipvs-netlink:readDaemons",
+      [](ipvs::Client* client, ipvs::Records* found) { return client->ReadDaemons(found); });
+}
+
+Napi::Value Connection::ReadTotals(const Napi::CallbackInfo& info) {
+  return Read(info.Env(), "ipvs-netlink:readTotals",
+              [](ipvs::Client* client, ipvs::Records* found) {
+                std::string text;
+                Outcome outcome = host::ReadText(client->where(), "ip_vs_stats", &text);
+                found->assign(text.begin(), text.end());
+                return outcome;
+              });
+}
+
+Napi::Value Connection::OpenTable(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    Table table = std::make_shared<host::TextFile>();
+  };
+  auto state = Shared<State>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:openTable",
+      [state, client = client(info.Env())] {
+        state->outcome = host::TextFile::Open(client->where(), "ip_vs_conn", state->table.get());
+      },
+      [state](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("failure", GiveOutcome(env, state->outcome));
+        result.Set("table", Napi::External<Table>::New(
+                                env, new Table(state->table),
+                                [](Napi::Env /*env*/, Table* table) { delete table; }));
+        return result;
+      });
+}
+
+Napi::Value Connection::ReadTable(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    ipvs::Records bytes;
+  };
+  auto state = Shared<State>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readTable",
+      [state, table = *TakeTable(info[0])] {
+        state->outcome = table->Read(kTablePiece, &state->bytes);
+      },
+      [state](Napi::Env env) { return GiveRecords(env, state->outcome, state->bytes); });
+}
+
+// A read that is under way keeps the file until it ends.
+void Connection::CloseTable(const Napi::CallbackInfo& info) { TakeTable(info[0])->reset(); }
 
 Napi::Value Connection::ReadInfo(const Napi::CallbackInfo& info) {
   return Read(info.Env(), "ipvs-netlink:readInfo",

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "convert.h"
+#include "host/text_file.h"
 #include "ipvs/client.h"
 
 class Connection : public Napi::ObjectWrap<Connection> {
@@ -25,7 +26,14 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value ReadServices(const Napi::CallbackInfo& info);
   Napi::Value ReadDestinations(const Napi::CallbackInfo& info);
   Napi::Value ReadAll(const Napi::CallbackInfo& info);
+  Napi::Value ReadConfig(const Napi::CallbackInfo& info);
+  Napi::Value ReadDaemons(const Napi::CallbackInfo& info);
   Napi::Value ReadInfo(const Napi::CallbackInfo& info);
+  Napi::Value ReadTotals(const Napi::CallbackInfo& info);
+  // The connection table is read through a cursor, an External that these three pass around.
+  Napi::Value OpenTable(const Napi::CallbackInfo& info);
+  Napi::Value ReadTable(const Napi::CallbackInfo& info);
+  void CloseTable(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   using RecordReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Records*)>;

@@ -47,6 +47,8 @@ Napi::Object DescribeLayout(Napi::Env env) {
   layout.Set("counters", DescribeTable(env, ipvs::kCounterTable));
   layout.Set("service", DescribeTable(env, ipvs::kServiceTable));
   layout.Set("destination", DescribeTable(env, ipvs::kDestinationTable));
+  layout.Set("daemon", DescribeTable(env, ipvs::kDaemonTable));
+  layout.Set("config", DescribeTable(env, ipvs::kConfigTable));
   layout.Set("info", DescribeTable(env, ipvs::kInfoTable));
   layout.Set("address", DescribeAddress(env));
   return layout;

@@ -22,7 +22,7 @@ export interface TableLayout {
 }
 
 export interface Layout {
-  /** One change: a word with the command, padding, then two configuration parts at these offsets. */
+  /** One change: a header of words (native/ipvs/codec.h), then two configuration parts. */
   readonly operation: {
     readonly size: number
     readonly service: number
@@ -31,6 +31,8 @@ export interface Layout {
   readonly counters: TableLayout
   readonly service: TableLayout
   readonly destination: TableLayout
+  readonly daemon: TableLayout
+  readonly config: TableLayout
   readonly info: TableLayout
   readonly address: TableLayout & {
     readonly family: number
@@ -73,6 +75,9 @@ export interface SettingReply {
   readonly value: string
 }
 
+/** Opaque. */
+export type TableCursor = object & { readonly cursor: unique symbol }
+
 export interface Connection {
   open(): Promise<Failure | undefined>
   apply(operations: Uint8Array): Promise<OutcomesReply>
@@ -81,7 +86,16 @@ export interface Connection {
   readDestinations(key: Uint8Array): Promise<RecordsReply>
   /** Repeats until two readings agree, when `consistent`. */
   readAll(consistent: boolean): Promise<SnapshotReply>
+  readConfig(): Promise<RecordsReply>
+  readDaemons(): Promise<RecordsReply>
   readInfo(): Promise<RecordsReply>
+  /** The text of /proc/net/ip_vs_stats. */
+  readTotals(): Promise<RecordsReply>
+  /** A cursor over the text of /proc/net/ip_vs_conn. */
+  openTable(): Promise<{ readonly failure: Failure | undefined; readonly table: TableCursor }>
+  /** The next bytes; none at the end. One reader at a time. */
+  readTable(table: TableCursor): Promise<RecordsReply>
+  closeTable(table: TableCursor): void
   close(): void
 }
 

@@ -70,5 +70,11 @@ export interface DestinationSettings {
   readonly tunnel?: Tunnel | undefined
 }
 
+/**
+ * Changes of {@link Ipvs.patchDestination}: what is not named stays as it is. A `tunnel` implies `tun`
+ * forwarding, and another forwarding drops the tunnel.
+ */
+export type DestinationChanges = DestinationSettings
+
 /** A destination as it is created or replaced. */
 export type DestinationConfig = DestinationKey & DestinationSettings

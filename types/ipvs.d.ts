@@ -1,9 +1,11 @@
 // The verbs of a virtual server table.
 
 import type { IpvsErrorShape } from './error.js'
-import type { DestinationConfig, DestinationKey } from './destination.js'
-import type { Destination, Info, Service, VirtualServerState } from './observed.js'
-import type { ServiceConfig, ServiceKey } from './service.js'
+import type { ConnectionEntry, ConnectionFilter } from './connection.js'
+import type { DestinationChanges, DestinationConfig, DestinationKey } from './destination.js'
+import type { Destination, Info, Service, Stats, VirtualServerState } from './observed.js'
+import type { ServiceChanges, ServiceConfig, ServiceKey } from './service.js'
+import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from './sync.js'
 
 /** The last argument of every call. */
 export interface CallOptions {
@@ -65,6 +67,21 @@ export type Operation =
       readonly service: ServiceKey
       readonly destination: DestinationKey
     }
+  | {
+      readonly op: 'patchService'
+      readonly service: ServiceKey
+      readonly changes: ServiceChanges
+    }
+  | {
+      readonly op: 'patchDestination'
+      readonly service: ServiceKey
+      readonly destination: DestinationKey
+      readonly changes: DestinationChanges
+    }
+  | { readonly op: 'zero'; readonly service?: ServiceKey | undefined }
+  | { readonly op: 'setTimeouts'; readonly timeouts: Partial<Timeouts> }
+  | { readonly op: 'startSyncDaemon'; readonly daemon: SyncDaemonConfig }
+  | { readonly op: 'stopSyncDaemon'; readonly role: SyncRole }
   | { readonly op: 'clear' }
 
 /** What became of one change of {@link Ipvs.batch}. */
@@ -101,6 +118,12 @@ export interface Ipvs extends AsyncDisposable {
    */
   editService(config: ServiceConfig, options?: CallOptions): Promise<void>
   /**
+   * Changes the named settings of a virtual service and keeps all others: reads it and replaces it
+   * on one trip to the worker, though not atomically, since the kernel only replaces. Rejects as
+   * {@link editService}, and with `ERR_IPVS_REFUSED` when scheduler flags do not fit its scheduler.
+   */
+  patchService(key: ServiceKey, changes: ServiceChanges, options?: CallOptions): Promise<void>
+  /**
    * Deletes a virtual service with its destinations. `ipvsadm -D`. Kernel: `IPVS_CMD_DEL_SERVICE`.
    * Rejects with `ERR_IPVS_NO_SERVICE`.
    */
@@ -131,6 +154,18 @@ export interface Ipvs extends AsyncDisposable {
     options?: CallOptions,
   ): Promise<void>
   /**
+   * Changes the named settings of a destination and keeps all others: reads it and replaces it on one
+   * trip to the worker, though not atomically, since the kernel only replaces. It reads all
+   * destinations of the service. Rejects as {@link editDestination}, and with `ERR_IPVS_REFUSED` when
+   * the thresholds do not fit each other.
+   */
+  patchDestination(
+    key: ServiceKey,
+    destinationKey: DestinationKey,
+    changes: DestinationChanges,
+    options?: CallOptions,
+  ): Promise<void>
+  /**
    * Takes a destination out of its service at once; to let its connections end, set its weight to 0
    * first. `ipvsadm -d`. Kernel: `IPVS_CMD_DEL_DEST`.
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
@@ -158,6 +193,42 @@ export interface Ipvs extends AsyncDisposable {
   batch(operations: readonly Operation[], options?: CallOptions): Promise<OperationOutcome[]>
   /** Deletes all services and destinations of the namespace. `ipvsadm -C`. Kernel: `IPVS_CMD_FLUSH`. */
   clear(options?: CallOptions): Promise<void>
+  /**
+   * Sets the counters of one service and its destinations to 0, or, without a key, those of all and
+   * the namespace's totals. Up to 2 seconds of traffic may show up again. `ipvsadm -Z`. Kernel:
+   * `IPVS_CMD_ZERO`. Rejects with `ERR_IPVS_NO_SERVICE`.
+   */
+  zero(key?: ServiceKey, options?: CallOptions): Promise<void>
+  /** Reads how long idle connections are kept. `ipvsadm -L --timeout`. Kernel: `IPVS_CMD_GET_CONFIG`. */
+  timeouts(options?: CallOptions): Promise<Timeouts>
+  /**
+   * Sets how long idle connections are kept, in seconds, 1 to 21,474,836; what is not named stays.
+   * `ipvsadm --set`. Kernel: `IPVS_CMD_SET_CONFIG`, which refuses (`ERR_IPVS_REFUSED`) what exceeds
+   * (2^31-1)/HZ, 8,589,934 on Debian.
+   */
+  setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void>
+  /** Reads the running synchronisation daemons, none to two. Kernel: `IPVS_CMD_GET_DAEMON`. */
+  syncDaemons(options?: CallOptions): Promise<SyncDaemon[]>
+  /**
+   * Starts a synchronisation daemon. `ipvsadm --start-daemon`. Kernel: `IPVS_CMD_NEW_DAEMON`. Rejects
+   * with `ERR_IPVS_DAEMON_RUNNING`, and with `ERR_IPVS_REFUSED` for a device that is absent or down
+   * and while any destination has another family than its service.
+   */
+  startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void>
+  /**
+   * Stops a synchronisation daemon, and resolves when it is gone. `ipvsadm --stop-daemon`. Kernel:
+   * `IPVS_CMD_DEL_DAEMON`. Rejects with `ERR_IPVS_NO_DAEMON`.
+   */
+  stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void>
+  /**
+   * Reads the connection table, entry by entry; 64 KiB of it are in memory at a time, and ending the
+   * loop ends the reading. Entries that come and go meanwhile may be missed. `ipvsadm -Lnc`. Source:
+   * `/proc/net/ip_vs_conn`.
+   */
+  connections(filter?: ConnectionFilter): AsyncIterable<ConnectionEntry>
+  /** Reads the counters of the whole namespace. Source: `/proc/net/ip_vs_stats`. */
+  totals(options: BigIntReadOptions): Promise<Stats<bigint>>
+  totals(options?: ReadOptions): Promise<Stats>
   /** Reads what the kernel says of itself. Kernel: `IPVS_CMD_GET_INFO`. */
   info(options?: CallOptions): Promise<Info>
   /**

@@ -124,5 +124,22 @@ export interface ServiceSettings {
   readonly persistence?: Persistence | undefined
 }
 
+/** Changes of {@link Ipvs.patchService}: what is not named stays as it is. */
+export interface ServiceChanges {
+  /** Another scheduler drops the flags of the old one, unless new ones are named. */
+  readonly scheduler?: Scheduler | undefined
+  /** Replaces all scheduler flags. */
+  readonly schedulerFlags?: readonly SchedulerFlag[] | undefined
+  readonly onePacket?: boolean | undefined
+  /**
+   * Changes what is named and makes the service persistent if it is not; `null` ends persistence, and
+   * `engine: null` the use of an engine.
+   */
+  readonly persistence?:
+    | (Omit<Persistence, 'engine'> & { readonly engine?: Persistence['engine'] | null })
+    | null
+    | undefined
+}
+
 /** A virtual service as it is created or replaced. */
 export type ServiceConfig = ServiceKey & ServiceSettings

@@ -63,12 +63,32 @@ constexpr Row kDestinationRows[] = {
     {15, Wire::kU16, FIELD(DestinationRecord, tunnel_flags), "tunnelFlags"},
 };
 
+constexpr Row kDaemonRows[] = {
+    {1, Wire::kU32, FIELD(DaemonRecord, state), "state"},
+    {2, Wire::kText, FIELD(DaemonRecord, interface), "interface"},
+    {3, Wire::kU32, FIELD(DaemonRecord, sync_id), "syncId"},
+    {4, Wire::kU16, FIELD(DaemonRecord, max_length), "maxLength"},
+    {5, Wire::kRaw32, FIELD(DaemonRecord, group), "group"},
+    {6, Wire::kAddress, FIELD(DaemonRecord, group6), "group6"},
+    {7, Wire::kU16, FIELD(DaemonRecord, port), "port"},  // in host order, unlike all other ports
+    {8, Wire::kU8, FIELD(DaemonRecord, ttl), "ttl"},
+};
+
+constexpr Row kConfigRows[] = {
+    {4, Wire::kU32, FIELD(ConfigRecord, tcp), "tcp"},
+    {5, Wire::kU32, FIELD(ConfigRecord, tcp_fin), "tcpFin"},
+    {6, Wire::kU32, FIELD(ConfigRecord, udp), "udp"},
+};
+
 constexpr Row kInfoRows[] = {
     {1, Wire::kU32, FIELD(InfoRecord, version), "version"},
     {2, Wire::kU32, FIELD(InfoRecord, connection_table_size), "connectionTableSize"},
 };
 
 #undef FIELD
+
+static_assert(kServiceRows[5].id == 6 && kServiceRows[6].id == 7 && kServiceRows[7].id == 8,
+              "kSchedulerRow, kFlagsRow and kTimeoutRow");
 
 // JavaScript reads the counters through 64-bit views.
 static_assert(offsetof(ServiceRecord, counters) % 8 == 0 && sizeof(ServiceRecord) % 8 == 0);
@@ -92,6 +112,16 @@ constexpr Table kDestinationTable = {"destination",
                                      offsetof(DestinationRecord, active_connections),
                                      offsetof(DestinationRecord, forwarding),
                                      &kCounterTable};
+constexpr Table kDaemonTable = {"daemon",
+                                kDaemonRows,
+                                CountOf(kDaemonRows),
+                                sizeof(DaemonRecord),
+                                sizeof(DaemonRecord),
+                                offsetof(DaemonRecord, interface),
+                                nullptr};
+constexpr Table kConfigTable = {
+    "config", kConfigRows, CountOf(kConfigRows), sizeof(ConfigRecord), sizeof(ConfigRecord),
+    0,        nullptr};
 constexpr Table kInfoTable = {"info", kInfoRows, CountOf(kInfoRows), sizeof(InfoRecord), 0,
                               0,      nullptr};
 

@@ -61,6 +61,27 @@ struct DestinationRecord {
   CountersRecord counters;
 };
 
+// IPVS_DAEMON_ATTR_*
+struct DaemonRecord {
+  uint32_t present;
+  uint32_t state;
+  char interface[16];
+  uint32_t sync_id;
+  uint32_t max_length;
+  uint32_t port;
+  uint32_t ttl;
+  uint32_t group;
+  uint8_t group6[16];
+};
+
+// IPVS_CMD_ATTR_TIMEOUT_*
+struct ConfigRecord {
+  uint32_t present;
+  uint32_t tcp;
+  uint32_t tcp_fin;
+  uint32_t udp;
+};
+
 // IPVS_INFO_ATTR_*
 struct InfoRecord {
   uint32_t present;
@@ -71,10 +92,17 @@ struct InfoRecord {
 extern const netlink::Table kCounterTable;
 extern const netlink::Table kServiceTable;
 extern const netlink::Table kDestinationTable;
+extern const netlink::Table kDaemonTable;
+extern const netlink::Table kConfigTable;
 extern const netlink::Table kInfoTable;
 
 // Masks for netlink::Encode(). What identifies a service are its first five rows.
 constexpr uint32_t kAllRows = 0xffffffff;
 constexpr uint32_t kIdentityRows = 0x1f;
+
+// The bits of the rows that merging a patch looks at; the tables are held against them.
+constexpr uint32_t kSchedulerRow = 1U << 5;
+constexpr uint32_t kFlagsRow = 1U << 6;
+constexpr uint32_t kTimeoutRow = 1U << 7;
 
 }  // namespace ipvs

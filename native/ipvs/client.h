@@ -8,16 +8,10 @@
 #include <mutex>
 #include <vector>
 
-#include "ipvs/codec.h"
+#include "ipvs/identity.h"
 #include "netlink/exchange.h"
 
 namespace ipvs {
-
-struct Snapshot {
-  Records services;
-  Records destinations;          // of all services, in their order
-  std::vector<uint32_t> counts;  // how many of them belong to each service
-};
 
 class Client {
  public:
@@ -38,7 +32,11 @@ class Client {
   // `consistent`, reads until two readings agree on which entries there are; EAGAIN when it never
   // stands still.
   netlink::Outcome ReadAll(bool consistent, Snapshot* snapshot);
+  netlink::Outcome ReadConfig(Records* config);
+  netlink::Outcome ReadDaemons(Records* daemons);
   netlink::Outcome ReadInfo(Records* info);
+
+  const std::shared_ptr<netlink::NetworkNamespace>& where() const { return where_; }
 
  private:
   class Lease;
@@ -51,9 +49,12 @@ class Client {
   netlink::Outcome QueryAll(netlink::Socket* socket, Command command, const uint8_t* service,
                             const netlink::Table& table, uint16_t top, Records* found);
   netlink::Outcome ReadOnce(netlink::Socket* socket, Snapshot* snapshot);
+  // changes.cc
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
-  netlink::Outcome SendChunk(const uint8_t* operations, size_t count,
-                             std::vector<netlink::Outcome>* outcomes);
+  void SendChunk(const uint8_t* operations, size_t count, std::vector<netlink::Outcome>* outcomes);
+  void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);
+  netlink::Outcome Merge(const uint8_t* operation, Records* merged);
+  void ConfirmStops(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
 
   const std::shared_ptr<netlink::NetworkNamespace> where_;
   const int silence_;

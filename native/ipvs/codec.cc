@@ -25,9 +25,19 @@ void WriteDestination(const uint8_t* destination, MessageWriter* writer) {
   writer->EndNest(nest);
 }
 
+// They take the place of a service record in an operation.
+static_assert(sizeof(DaemonRecord) <= offsetof(ServiceRecord, counters));
+static_assert(sizeof(ConfigRecord) <= offsetof(ServiceRecord, counters));
+
 bool IsEmpty(const uint8_t* record) { return Load<uint32_t>(record) == 0; }
 
-bool ChangesTable(uint32_t command) {
+void WriteDaemon(const uint8_t* daemon, MessageWriter* writer) {
+  const size_t nest = writer->BeginNest(kAttrDaemon);
+  netlink::Encode(kDaemonTable, daemon, kAllRows, 16, writer);
+  writer->EndNest(nest);
+}
+
+bool ChangesSomething(uint32_t command) {
   switch (command) {
     case kNewService:
     case kSetService:
@@ -35,6 +45,9 @@ bool ChangesTable(uint32_t command) {
     case kNewDest:
     case kSetDest:
     case kDelDest:
+    case kNewDaemon:
+    case kDelDaemon:
+    case kSetConfig:
     case kZero:
     case kFlush:
       return true;
@@ -47,13 +60,19 @@ bool ChangesTable(uint32_t command) {
 
 bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch) {
   const auto command = Load<uint32_t>(operation + offsetof(OperationHeader, command));
-  if (!ChangesTable(command)) return false;
+  if (!ChangesSomething(command)) return false;
   const uint8_t* service = operation + OperationServiceOffset();
   const uint8_t* destination = operation + OperationDestinationOffset();
   MessageWriter& writer =
       netlink::BeginGeneric(batch, family, static_cast<uint8_t>(command), kFamilyVersion, 0);
-  if (!IsEmpty(service)) WriteService(service, kAllRows, &writer);
-  if (!IsEmpty(destination)) WriteDestination(destination, &writer);
+  if (command == kSetConfig) {
+    netlink::Encode(kConfigTable, service, kAllRows, 0, &writer);
+  } else if (command == kNewDaemon || command == kDelDaemon) {
+    WriteDaemon(service, &writer);
+  } else {
+    if (!IsEmpty(service)) WriteService(service, kAllRows, &writer);
+    if (!IsEmpty(destination)) WriteDestination(destination, &writer);
+  }
   writer.End();
   return true;
 }

@@ -50,4 +50,9 @@ Outcome ExchangeOne(Socket* socket, RequestBatch* batch, Deadline deadline,
 Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
              const std::function<bool(const Message&)>& read);
 
+// Whether the socket may be used again. One on which replies may still be under way must not be.
+inline bool LeavesUsable(const Outcome& outcome) {
+  return outcome.stage != Stage::kReply && outcome.stage != Stage::kSend;
+}
+
 }  // namespace netlink

@@ -31,4 +31,9 @@ inline Outcome Failure(Stage stage, int error, std::string text = {}) {
   return Outcome{stage, error, std::move(text)};
 }
 
+// Whether the kernel itself answered this errno.
+inline bool IsRefusal(const Outcome& outcome, int error) {
+  return outcome.stage == Stage::kKernel && outcome.error == error;
+}
+
 }  // namespace netlink

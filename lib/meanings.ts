@@ -1,0 +1,283 @@
+// What each (stage, command, errno) means: its code, what is in the way, and what to do. The tables
+// follow the kernel's own answers, see the captures in test/fixtures.
+
+import { getSystemErrorMap } from 'node:util'
+
+import type { Failure } from '../types/addon.js'
+import type { DestinationKey } from '../types/destination.js'
+import type { IpvsErrorCode } from '../types/error.js'
+import type { ServiceKey } from '../types/service.js'
+
+/** See native/netlink/outcome.h. */
+export const Stage = {
+  none: 0,
+  namespace: 1,
+  socket: 2,
+  family: 3,
+  send: 4,
+  reply: 5,
+  kernel: 6,
+} as const
+
+const errnoOf = (name: string): number => {
+  for (const [number, [each]] of getSystemErrorMap()) if (each === name) return -number
+  throw new Error(`no such errno: ${name}`)
+}
+
+const EPERM = errnoOf('EPERM')
+export const ENOENT = errnoOf('ENOENT')
+const ESRCH = errnoOf('ESRCH')
+const EACCES = errnoOf('EACCES')
+const EEXIST = errnoOf('EEXIST')
+const ENODEV = errnoOf('ENODEV')
+const EROFS = errnoOf('EROFS')
+const ETIMEDOUT = errnoOf('ETIMEDOUT')
+const ECANCELED = errnoOf('ECANCELED')
+const EADDRNOTAVAIL = errnoOf('EADDRNOTAVAIL')
+const EAFNOSUPPORT = errnoOf('EAFNOSUPPORT')
+const EINVAL = errnoOf('EINVAL')
+const ENETUNREACH = errnoOf('ENETUNREACH')
+const ERANGE = errnoOf('ERANGE')
+const ENOTDIR = errnoOf('ENOTDIR')
+const EISDIR = errnoOf('EISDIR')
+
+/** Name and sentence of an errno, such as `EINVAL (invalid argument)`. */
+const explain = (errno: number): string => {
+  const [name, sentence] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown']
+  return `${name} (${sentence})`
+}
+
+/** What was asked for, for the message and for the error's properties. */
+export interface Request {
+  /** Without its prefix, as in `NEW_DEST`. */
+  readonly command: string
+  /** In words, as in `add destination 10.0.0.1:80 to service tcp 10.0.0.9:80`. */
+  readonly what: () => string
+  readonly service?: ServiceKey
+  readonly destination?: DestinationKey
+  readonly scheduler?: string
+  readonly engine?: string
+  /** Which of the two the kernel does not have, once it said that one is missing. */
+  readonly missing?: 'scheduler' | 'engine'
+  /** Whether it changes something, so that a lost reply leaves its outcome open. */
+  readonly changes: boolean
+}
+
+export interface Meaning {
+  readonly code: IpvsErrorCode
+  readonly why: string
+}
+
+/** The kernel answers both with ENOENT; `missing` was found out by asking again. */
+const missingModule = ({ scheduler = '', engine = '', missing }: Request): Meaning =>
+  missing === 'engine'
+    ? {
+        code: 'ERR_IPVS_NO_PERSISTENCE_ENGINE',
+        why: `the kernel has no persistence engine '${engine}' and could not load the module ip_vs_pe_${engine}; install or load that module, or leave the engine out`,
+      }
+    : {
+        code: 'ERR_IPVS_NO_SCHEDULER',
+        why: `the kernel has no scheduler '${scheduler}' and could not load the module ip_vs_${scheduler}; install or load that module, or choose another scheduler`,
+      }
+
+const refused = (why: string): Meaning => ({ code: 'ERR_IPVS_REFUSED', why })
+
+/** Why the kernel does not take a destination, where it says no more than EINVAL. */
+const badDestination = (): Meaning =>
+  refused(
+    "the address is not one of a machine that can be reached from here, or its family is not its service's while a synchronisation daemon runs",
+  )
+const badThresholds = (): Meaning => refused('the lower threshold would be above the upper one')
+const noFamilySupport = (): Meaning => refused('this kernel has no IPv6, or it is switched off')
+
+const noService: Meaning = {
+  code: 'ERR_IPVS_NO_SERVICE',
+  why: 'there is no such service; add it first',
+}
+const noDestination: Meaning = {
+  code: 'ERR_IPVS_NO_DESTINATION',
+  why: 'the service has no such destination; add it first',
+}
+
+const noSetting: Meaning = {
+  code: 'ERR_HOST_NO_SYSCTL',
+  why: 'the kernel has no such setting, or not before the module or device it belongs to is there',
+}
+
+const meanings: Readonly<Record<string, Readonly<Record<number, (request: Request) => Meaning>>>> =
+  {
+    NEW_SERVICE: {
+      [EEXIST]: () => ({
+        code: 'ERR_IPVS_SERVICE_EXISTS',
+        why: 'the service exists already; use editService to change it',
+      }),
+      [ENOENT]: missingModule,
+      [EAFNOSUPPORT]: noFamilySupport,
+    },
+    SET_SERVICE: { [ESRCH]: () => noService, [ENOENT]: missingModule },
+    DEL_SERVICE: { [ESRCH]: () => noService },
+    GET_SERVICE: { [ESRCH]: () => noService },
+    GET_DEST: { [ESRCH]: () => noService },
+    ZERO: { [ESRCH]: () => noService },
+    NEW_DEST: {
+      [ESRCH]: () => noService,
+      [EINVAL]: badDestination,
+      [ERANGE]: badThresholds,
+      [EAFNOSUPPORT]: noFamilySupport,
+      [EEXIST]: () => ({
+        code: 'ERR_IPVS_DESTINATION_EXISTS',
+        why: 'the service has this destination already; use editDestination to change it',
+      }),
+    },
+    SET_DEST: {
+      [ESRCH]: () => noService,
+      [ENOENT]: () => noDestination,
+      [EINVAL]: badDestination,
+      [ERANGE]: badThresholds,
+    },
+    DEL_DEST: { [ESRCH]: () => noService, [ENOENT]: () => noDestination },
+    NEW_DAEMON: {
+      [EEXIST]: () => ({
+        code: 'ERR_IPVS_DAEMON_RUNNING',
+        why: 'a daemon of this role is running already; stop it first',
+      }),
+      [ENODEV]: () => refused('there is no such network device'),
+      [ENETUNREACH]: () => refused('the device is down or has no address to send from'),
+      [EINVAL]: () =>
+        refused(
+          'the kernel refused it, as it does while a destination has another family than its service',
+        ),
+    },
+    DEL_DAEMON: {
+      [ESRCH]: () => ({
+        code: 'ERR_IPVS_NO_DAEMON',
+        why: 'no daemon of this role is running',
+      }),
+    },
+    SET_CONFIG: {
+      [EINVAL]: () => refused('a timeout is longer than the kernel can hold, (2^31-1)/HZ seconds'),
+    },
+    proc: {
+      [ENOENT]: () => noFamily(ENOENT),
+    },
+    RTM_NEWADDR: {
+      [EEXIST]: () => ({ code: 'ERR_HOST_ADDRESS_EXISTS', why: 'the device has it already' }),
+    },
+    RTM_DELADDR: {
+      [EADDRNOTAVAIL]: () => ({
+        code: 'ERR_HOST_NO_ADDRESS',
+        why: 'the device has no such address',
+      }),
+    },
+    sysctl: {
+      [ENOENT]: () => noSetting,
+      [ENOTDIR]: () => noSetting,
+      [EISDIR]: () => noSetting,
+      [EROFS]: () => ({
+        code: 'ERR_HOST_PERMISSION',
+        why: '/proc/sys is mounted read-only, as containers usually have it; set it outside, or run with a writable /proc/sys',
+      }),
+    },
+  }
+
+const isHost = (request: Request): boolean => /^(RTM_|sysctl)/.test(request.command)
+
+const permission = (request: Request): Meaning =>
+  isHost(request)
+    ? {
+        code: 'ERR_HOST_PERMISSION',
+        why: 'CAP_NET_ADMIN is needed in the user namespace that owns the network namespace',
+      }
+    : {
+        code: 'ERR_IPVS_PERMISSION',
+        why: 'every IPVS command needs CAP_NET_ADMIN in the initial user namespace; run as root or with AmbientCapabilities=CAP_NET_ADMIN (capabilities of a child user namespace, as in a rootless container, do not count)',
+      }
+
+const refusal = (request: Request, errno: number): Meaning => {
+  const known = meanings[request.command]?.[errno]
+  if (known) return known(request)
+  if (errno === EPERM || errno === EACCES) return permission(request)
+  if (errno === ENODEV && isHost(request)) {
+    return { code: 'ERR_HOST_NO_DEVICE', why: 'there is no such network device' }
+  }
+  return {
+    code: isHost(request) ? 'ERR_HOST_REFUSED' : 'ERR_IPVS_REFUSED',
+    why: `the kernel refused: ${explain(errno)}`,
+  }
+}
+
+const noNamespace = (errno: number): Meaning => {
+  if (errno === EPERM) {
+    return {
+      code: 'ERR_IPVS_PERMISSION',
+      why: 'entering a network namespace needs CAP_SYS_ADMIN',
+    }
+  }
+  return {
+    code: 'ERR_IPVS_NO_NETNS',
+    why: `no network namespace could be opened there: ${explain(errno)}; pass a path such as /run/netns/NAME, or an open descriptor of one`,
+  }
+}
+
+const noFamily = (errno: number): Meaning =>
+  errno === ETIMEDOUT
+    ? { code: 'ERR_IPVS_TIMEOUT', why: 'the kernel did not answer in time; nothing was changed' }
+    : {
+        code: 'ERR_IPVS_NOT_AVAILABLE',
+        why: `this kernel has no IPVS: ${explain(errno)}; the module ip_vs is missing or could not be loaded (in a container, load it on the host)`,
+      }
+
+/** What the addon itself found out when it laid a patch over the service. */
+const foreignFlags = refused(
+  'the scheduler flags belong to another scheduler than the service has; name the scheduler as well',
+)
+
+const unsent = (request: Request, errno: number): Meaning => {
+  if (request.command === 'SET_SERVICE' && errno === EINVAL) return foreignFlags
+  return errno === ECANCELED || errno === ETIMEDOUT
+    ? {
+        code: 'ERR_IPVS_TIMEOUT',
+        why: 'it was not sent, because the kernel did not answer an earlier request in time',
+      }
+    : {
+        code: isHost(request) ? 'ERR_HOST_REFUSED' : 'ERR_IPVS_REFUSED',
+        why: `it could not be sent: ${explain(errno)}`,
+      }
+}
+
+const unanswered = (request: Request, errno: number): Meaning => {
+  if (request.changes) {
+    return {
+      code: 'ERR_IPVS_OUTCOME_UNKNOWN',
+      why: `the kernel's reply did not arrive: ${explain(errno)}; the change may have been made: read the table before trying again`,
+    }
+  }
+  if (errno === ETIMEDOUT) {
+    return { code: 'ERR_IPVS_TIMEOUT', why: 'the kernel did not answer in time' }
+  }
+  return {
+    code: 'ERR_IPVS_MALFORMED_REPLY',
+    why: `the kernel's reply could not be read: ${explain(errno)}`,
+  }
+}
+
+/** What a failure means. */
+export const meaningOf = (failure: Failure, request: Request): Meaning => {
+  switch (failure.stage) {
+    case Stage.namespace:
+      return noNamespace(failure.errno)
+    case Stage.family:
+      return noFamily(failure.errno)
+    case Stage.send:
+      return unsent(request, failure.errno)
+    case Stage.reply:
+      return unanswered(request, failure.errno)
+    case Stage.kernel:
+      return refusal(request, failure.errno)
+    default:
+      return {
+        code: 'ERR_IPVS_NOT_AVAILABLE',
+        why: `no netlink socket could be opened: ${explain(failure.errno)}`,
+      }
+  }
+}

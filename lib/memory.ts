@@ -1,0 +1,42 @@
+// Bytes of flat records, and the words of the same memory (native/netlink/table.h).
+
+const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
+
+/** Bytes of records, and the words of the same memory. */
+export class Memory {
+  readonly bytes: Uint8Array
+  readonly #words: Uint32Array
+
+  constructor(buffer: ArrayBuffer) {
+    this.bytes = new Uint8Array(buffer)
+    this.#words = new Uint32Array(buffer)
+  }
+
+  word(at: number): number {
+    return this.#words[at >> 2] ?? 0
+  }
+
+  setWord(at: number, value: number): void {
+    this.#words[at >> 2] = value
+  }
+
+  text(at: number, size: number): string {
+    const end = this.bytes.indexOf(0, at)
+    const stop = end === -1 || end > at + size ? at + size : end
+    return String.fromCharCode(...this.bytes.subarray(at, stop))
+  }
+
+  setText(at: number, text: string): void {
+    for (let i = 0; i < text.length; ++i) this.bytes[at + i] = text.charCodeAt(i)
+  }
+
+  /** Exact to 2^53. */
+  number64(at: number): number {
+    return this.word(at + lowWord) + this.word(at + highWord) * 2 ** 32
+  }
+
+  bigint64(at: number): bigint {
+    return BigInt(this.word(at + lowWord)) | (BigInt(this.word(at + highWord)) << 32n)
+  }
+}

@@ -1,0 +1,156 @@
+// The changing half of the client.
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ipvs/client.h"
+#include "ipvs/patch.h"
+
+namespace ipvs {
+
+namespace {
+
+using netlink::Deadline;
+using netlink::Failure;
+using netlink::Load;
+using netlink::Outcome;
+using netlink::RequestBatch;
+using netlink::Stage;
+
+// Every message of a send may fail, and the default receive buffer of a process that may not force
+// it larger holds 237 replies; beyond 128 messages nothing is gained (1.2 % from the best).
+constexpr size_t kMessagesPerSend = 128;
+
+uint32_t CommandOf(const uint8_t* operation) {
+  return Load<uint32_t>(operation + offsetof(OperationHeader, command));
+}
+
+bool IsPatch(const uint8_t* operation) {
+  return Load<uint32_t>(operation + offsetof(OperationHeader, patch)) != 0;
+}
+
+uint32_t DaemonStateOf(const uint8_t* daemon) {
+  return Load<uint32_t>(daemon + offsetof(DaemonRecord, state));
+}
+
+// How many operations from the first on can travel in one send.
+size_t ChunkLength(const uint8_t* operations, size_t count) {
+  size_t length = 1;
+  while (length < count && length < kMessagesPerSend &&
+         !IsPatch(operations + length * OperationSize())) {
+    ++length;
+  }
+  return length;
+}
+
+}  // namespace
+
+void Client::SendChunk(const uint8_t* operations, size_t count, std::vector<Outcome>* outcomes) {
+  Outcome outcome = Ready(&change_socket_);
+  RequestBatch batch(&change_socket_);
+  for (size_t i = 0; outcome.ok() && i < count; ++i) {
+    if (!WriteOperation(family_, operations + i * OperationSize(), &batch)) {
+      outcome = Failure(Stage::kSend, EOPNOTSUPP);
+    }
+  }
+  if (!outcome.ok()) {
+    outcomes->assign(count, outcome);
+    return;
+  }
+  // The kernel sometimes stops a daemon and sends no reply at all (kthread_stop answers -EINTR,
+  // which netlink takes for a dump under way), so another request has to be the last.
+  if (CommandOf(operations + (count - 1) * OperationSize()) == kDelDaemon) {
+    WriteQuery(family_, kGetInfo, 0, nullptr, &batch);
+  }
+  outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
+  if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
+  outcomes->resize(count);
+}
+
+void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
+  std::vector<Outcome> told;
+  SendChunk(operations, count, &told);
+  // ENOENT also means that the family's number is stale (the module was reloaded), and then every
+  // message has it. Nothing was executed, so sending again is safe.
+  const bool maybe_stale = std::all_of(told.begin(), told.end(), [](const Outcome& outcome) {
+    return netlink::IsRefusal(outcome, ENOENT);
+  });
+  if (maybe_stale) {
+    const uint16_t before = family_;
+    const Outcome resolved = Resolve(&change_socket_);
+    if (!resolved.ok()) told.assign(count, resolved);
+    if (resolved.ok() && family_ != before) SendChunk(operations, count, &told);
+  }
+  std::move(told.begin(), told.end(), outcomes);
+  ConfirmStops(operations, count, outcomes);
+}
+
+// No refusal arrived, which of a stop is not yet a success: look whether the daemon is gone.
+void Client::ConfirmStops(const uint8_t* operations, size_t count, Outcome* outcomes) {
+  Records daemons;
+  bool known = false;
+  for (size_t i = 0; i < count; ++i) {
+    const uint8_t* operation = operations + i * OperationSize();
+    if (CommandOf(operation) != kDelDaemon || !outcomes[i].ok()) continue;
+    if (!known) {
+      const Outcome outcome = ReadDaemons(&daemons);
+      if (!outcome.ok()) outcomes[i] = Failure(Stage::kReply, outcome.error);
+      if (!outcome.ok()) continue;
+      known = true;
+    }
+    const uint32_t state = DaemonStateOf(operation + OperationServiceOffset());
+    for (size_t at = 0; at < daemons.size(); at += kDaemonTable.record_size) {
+      if (DaemonStateOf(&daemons[at]) == state) outcomes[i] = Failure(Stage::kReply, EBUSY);
+    }
+  }
+}
+
+Outcome Client::Merge(const uint8_t* operation, Records* merged) {
+  const uint8_t* key = operation + OperationServiceOffset();
+  const Records service(key, key + kServiceTable.config_size);
+  Records found;
+  if (CommandOf(operation) == kSetService) {
+    Outcome outcome = ReadService(service, &found);
+    return outcome.ok() ? MergeService(operation, found.data(), merged) : outcome;
+  }
+  Outcome outcome = ReadDestinations(service, &found);
+  if (!outcome.ok()) return outcome;
+  const std::string_view wanted =
+      IdentityOf(kDestinationTable, operation + OperationDestinationOffset());
+  for (size_t at = 0; at < found.size(); at += kDestinationTable.record_size) {
+    if (IdentityOf(kDestinationTable, &found[at]) != wanted) continue;
+    MergeDestination(operation, &found[at], merged);
+    return {};
+  }
+  return Failure(Stage::kKernel, ENOENT);
+}
+
+void Client::ApplyPatch(const uint8_t* operation, Outcome* outcome) {
+  Records merged;
+  *outcome = Merge(operation, &merged);
+  if (outcome->ok()) ApplyChunk(merged.data(), 1, outcome);
+  // Reading failed, so nothing was changed.
+  if (merged.empty() && outcome->stage == Stage::kReply) outcome->stage = Stage::kFamily;
+}
+
+void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
+  const std::lock_guard<std::mutex> lock(changing_);
+  const size_t count = operations.size() / OperationSize();
+  // What is not reached (see below) was not sent.
+  outcomes->assign(count, Failure(Stage::kSend, ECANCELED));
+  size_t length = 0;
+  for (size_t done = 0; done < count; done += length) {
+    const uint8_t* next = operations.data() + done * OperationSize();
+    length = IsPatch(next) ? 1 : ChunkLength(next, count - done);
+    if (IsPatch(next)) {
+      ApplyPatch(next, outcomes->data() + done);
+    } else {
+      ApplyChunk(next, length, outcomes->data() + done);
+    }
+    // A kernel that does not answer would cost the whole silence again for every further chunk.
+    const Outcome& last = (*outcomes)[done + length - 1];
+    if (last.stage == Stage::kReply && last.error == ETIMEDOUT) return;
+  }
+}
+
+}  // namespace ipvs

@@ -1,0 +1,47 @@
+// Connection synchronisation between directors.
+
+/** `IPVS_DAEMON_ATTR_STATE`, u32: `IP_VS_STATE_MASTER` 1 sends, `IP_VS_STATE_BACKUP` 2 receives. */
+export type SyncRole = 'master' | 'backup'
+
+/** A synchronisation daemon as it is started. */
+export interface SyncDaemonConfig {
+  /** Both may run at once in one namespace, started one after the other. */
+  readonly role: SyncRole
+  /** Network device of the multicast traffic. It must be up. `IPVS_DAEMON_ATTR_MCAST_IFN`. */
+  readonly interface: string
+  /**
+   * Directors with the same number share their connections; a backup takes those of any number when
+   * its own is 0. 0 to 255, default 0. `IPVS_DAEMON_ATTR_SYNC_ID`, u32; 8 bits on the wire.
+   */
+  readonly syncId?: number | undefined
+  /**
+   * Longest synchronisation message, in bytes: for a master 1 to 65507 (65487 with an IPv6 group),
+   * for a backup from 1024 on. Default: what fits into the device's MTU, at most 1472 or 1452 for a
+   * master. `IPVS_DAEMON_ATTR_SYNC_MAXLEN`, u16.
+   */
+  readonly maxLength?: number | undefined
+  /**
+   * Multicast group, 224.0.0.0/4 or ff00::/8. Default 224.0.0.81. `IPVS_DAEMON_ATTR_MCAST_GROUP` or
+   * `IPVS_DAEMON_ATTR_MCAST_GROUP6`.
+   */
+  readonly group?: string | undefined
+  /** UDP port, 1 to 65535. Default 8848. `IPVS_DAEMON_ATTR_MCAST_PORT`, u16. */
+  readonly port?: number | undefined
+  /** Hops that the traffic may take, 1 to 255. Default 1. `IPVS_DAEMON_ATTR_MCAST_TTL`, u8. */
+  readonly ttl?: number | undefined
+}
+
+/** A running daemon, with what is effective. */
+export type SyncDaemon = Required<{
+  [Key in keyof SyncDaemonConfig]: NonNullable<SyncDaemonConfig[Key]>
+}>
+
+/** How long connections without traffic are kept, in seconds, for the whole namespace. */
+export interface Timeouts {
+  /** Established TCP connections. Kernel's default 900. `IPVS_CMD_ATTR_TIMEOUT_TCP`, u32. */
+  readonly tcp: number
+  /** TCP connections after a FIN. Kernel's default 120. `IPVS_CMD_ATTR_TIMEOUT_TCP_FIN`, u32. */
+  readonly tcpFin: number
+  /** UDP. Kernel's default 300. `IPVS_CMD_ATTR_TIMEOUT_UDP`, u32. */
+  readonly udp: number
+}
