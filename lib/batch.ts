@@ -4,16 +4,17 @@
 import { commands } from './commands.js'
 import type { Command } from './commands.js'
 import { abortError } from './errors.js'
-import type { Request } from './errors.js'
+import type { KnownFailure, Request } from './errors.js'
 import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
 import { Memory } from './memory.js'
+import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
 import { recordFormat } from './records.js'
 import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
-import type { Connection, Failure, OutcomesReply } from '../types/addon.js'
+import type { Connection, OutcomesReply } from '../types/addon.js'
 
-/** One change, checked and ready to be sent. */
-export interface Change {
+/** What a change is made of on the wire. */
+interface Encodable {
   readonly command: Command
   readonly service?: ServiceFields
   readonly destination?: DestinationFields
@@ -21,11 +22,15 @@ export interface Change {
   readonly config?: ConfigFields
   /** Present: what the records do not name stays as it is (native/ipvs/patch.h). */
   readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
+}
+
+/** One change, checked and ready to be sent. */
+export interface Change extends Encodable {
   readonly request: Request
 }
 
 /** Undefined for success. An error is made of it by whoever awaited it, so that it has a caller. */
-export type Outcome = Failure | undefined
+export type Outcome = KnownFailure | undefined
 
 /** Changes that were called together, and who waits for them. */
 interface Group {
@@ -43,12 +48,12 @@ const makeGroup = (changes: readonly Change[]): { group: Group; outcomes: Promis
 }
 
 /** See native/ipvs/codec.h: the header of a change, by word. */
-const headerOf = ({ command, patch }: Change): readonly number[] =>
+const headerOf = ({ command, patch }: Encodable): readonly number[] =>
   patch
     ? [commands[command], 1, patch.defaultTimeout, Number(patch.keepsScheduler)]
     : [commands[command], 0, 0, 0]
 
-const encode = (changes: readonly Change[]): Uint8Array => {
+const encode = (changes: readonly Encodable[]): Uint8Array => {
   const format = recordFormat()
   const { size, service, destination } = format.operation
   const memory = new Memory(new ArrayBuffer(changes.length * size))
@@ -71,6 +76,21 @@ const outcomesOf = (count: number, reply: OutcomesReply): Outcome[] => {
     if (stage === 0) return undefined
     return { stage, errno: pairs[2 * index + 1] ?? 0, text: reply.texts[index] ?? '' }
   })
+}
+
+const apply = async (native: Connection, changes: readonly Encodable[]): Promise<Outcome[]> =>
+  outcomesOf(changes.length, await native.apply(encode(changes)))
+
+/** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
+const applyAll = async (native: Connection, changes: readonly Change[]): Promise<Outcome[]> => {
+  const outcomes = await apply(native, changes)
+  for (const [index, { request }] of changes.entries()) {
+    const failure = outcomes[index]
+    if (!failure || !isAmbiguous(failure, request)) continue
+    const [answer] = await apply(native, [schedulerProbe(request)])
+    outcomes[index] = { ...failure, missing: missingAfter(answer) }
+  }
+  return outcomes
 }
 
 /** The one way of a handle's changes to the kernel. */
@@ -136,8 +156,7 @@ export class ChangeQueue {
   async #send(native: Connection, groups: readonly Group[]): Promise<void> {
     const changes = groups.flatMap((group) => group.changes)
     try {
-      const outcomes =
-        changes.length === 0 ? [] : outcomesOf(changes.length, await native.apply(encode(changes)))
+      const outcomes = changes.length === 0 ? [] : await applyAll(native, changes)
       let next = 0
       for (const group of groups) {
         group.resolve(outcomes.slice(next, next + group.changes.length))

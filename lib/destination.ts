@@ -3,7 +3,14 @@
 import { familyNumbers, familyOf, formatAddress } from './address.js'
 import type { DestinationFields, ObservedFields } from './records.js'
 import type { ServiceIdentity } from './service.js'
-import { takeAddress, takeInteger, takeObject, takeOneOf, wrongValue } from './validate.js'
+import {
+  orDefault,
+  takeAddress,
+  takeInteger,
+  takeObject,
+  takeOneOf,
+  wrongValue,
+} from './validate.js'
 import type { Properties } from './validate.js'
 import type { Forwarding, Tunnel } from '../types/destination.js'
 import type { Family } from '../types/service.js'
@@ -44,7 +51,12 @@ export const takeDestinationKey = (
 ): DestinationIdentity => {
   const properties = takeObject(value, path, allNames)
   const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
-  const port = takeInteger(properties['port'] ?? service.port ?? 0, `${path}.port`, 0, 65535)
+  const port = takeInteger(
+    orDefault(properties['port'], service.port ?? 0),
+    `${path}.port`,
+    0,
+    65535,
+  )
   return {
     fields: { family: familyNumbers[family], address: bytes, port },
     family,
@@ -57,7 +69,7 @@ const takeChecksum = (
   path: string,
   allowed: readonly (keyof typeof checksumNumbers)[],
 ): number =>
-  checksumNumbers[takeOneOf(properties['checksum'] ?? 'none', `${path}.checksum`, allowed)]
+  checksumNumbers[takeOneOf(orDefault(properties['checksum'], 'none'), `${path}.checksum`, allowed)]
 
 type TunnelFields = Pick<DestinationFields, 'tunnelType' | 'tunnelPort' | 'tunnelFlags'>
 
@@ -124,7 +136,7 @@ const takeThresholds = (
   path: string,
 ): Pick<DestinationFields, 'upperThreshold' | 'lowerThreshold'> => {
   const take = (name: string): number =>
-    takeInteger(properties[name] ?? 0, `${path}.${name}`, 0, mostNumber)
+    takeInteger(orDefault(properties[name], 0), `${path}.${name}`, 0, mostNumber)
   const upperThreshold = take('upperThreshold')
   const lowerThreshold = take('lowerThreshold')
   if (lowerThreshold > upperThreshold) {
@@ -145,7 +157,11 @@ export const takeDestination = (
 ): DestinationIdentity => {
   const identity = takeDestinationKey(value, path, service)
   const properties = value as Properties
-  const forwarding = takeOneOf(properties['forwarding'] ?? 'dr', `${path}.forwarding`, settable)
+  const forwarding = takeOneOf(
+    orDefault(properties['forwarding'], 'dr'),
+    `${path}.forwarding`,
+    settable,
+  )
   const { tunnel } = properties
   if (tunnel !== undefined && forwarding !== 'tun') {
     throw wrongValue(`${path}.tunnel`, `absent with ${forwarding} forwarding`, tunnel)
@@ -157,9 +173,10 @@ export const takeDestination = (
     fields: {
       ...identity.fields,
       forwarding: forwardingNumbers[forwarding],
-      weight: takeInteger(properties['weight'] ?? 1, `${path}.weight`, 0, mostNumber),
+      weight: takeInteger(orDefault(properties['weight'], 1), `${path}.weight`, 0, mostNumber),
       ...takeThresholds(properties, path),
-      ...(forwarding === 'tun' && takeTunnel(tunnel ?? { type: 'ipip' }, `${path}.tunnel`)),
+      ...(forwarding === 'tun' &&
+        takeTunnel(orDefault(tunnel, { type: 'ipip' }), `${path}.tunnel`)),
     },
   }
 }

@@ -1,10 +1,9 @@
 // The error that everything this machine refuses becomes: it says what was asked, what is in the way
 // and what to do.
 
-import { ENOENT, meaningOf, Stage } from './meanings.js'
-import type { Request } from './meanings.js'
+import { meaningOf } from './meanings.js'
+import type { KnownFailure, Request } from './meanings.js'
 import type { DestinationKey } from '../types/destination.js'
-import type { Failure } from '../types/addon.js'
 import type { IpvsErrorCode, IpvsErrorDetails } from '../types/error.js'
 import type { ServiceKey } from '../types/service.js'
 
@@ -38,19 +37,8 @@ export class IpvsError extends Error implements IpvsErrorDetails {
   }
 }
 
-/** Whether the kernel said that a scheduler or an engine is missing, and not which of the two. */
-export const isAmbiguous = (failure: Failure, request: Request): boolean =>
-  failure.stage === Stage.kernel &&
-  failure.errno === ENOENT &&
-  request.scheduler !== undefined &&
-  request.engine !== undefined
-
-/** What a probe for the scheduler (operations.ts) found out. */
-export const missingAfterProbe = (probe: Failure | undefined): 'scheduler' | 'engine' =>
-  probe?.errno === ENOENT ? 'scheduler' : 'engine'
-
 /** The error for a failure that the addon answered. */
-export const errorFor = (failure: Failure, request: Request): IpvsError => {
+export const errorFor = (failure: KnownFailure, request: Request): IpvsError => {
   const { code, why } = meaningOf(failure, request)
   const words = failure.text === '' ? '' : ` (the kernel says: ${failure.text})`
   return new IpvsError(`Cannot ${request.what()}: ${why}${words}`, {
@@ -80,4 +68,4 @@ export const abortError = (signal: AbortSignal, sent: boolean): Error => {
   return Object.assign(error, { code: 'ABORT_ERR' })
 }
 
-export type { Request }
+export type { KnownFailure, Request }

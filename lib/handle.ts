@@ -2,7 +2,7 @@
 
 import { abortError, closedError, errorFor } from './errors.js'
 import { loadAddon } from './native.js'
-import { takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
+import { orDefault, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
 import type { Addon, Failure } from '../types/addon.js'
 
 interface NativeHandle {
@@ -29,7 +29,12 @@ export const takeOpenOptions = (
   const options = value === undefined ? {} : takeObject(value, 'options', ['netns', 'timeout'])
   return {
     netns: takeNetns(options['netns']),
-    timeout: takeInteger(options['timeout'] ?? defaultTimeout, 'options.timeout', 1, 2 ** 31 - 1),
+    timeout: takeInteger(
+      orDefault(options['timeout'], defaultTimeout),
+      'options.timeout',
+      1,
+      2 ** 31 - 1,
+    ),
   }
 }
 

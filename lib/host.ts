@@ -5,7 +5,15 @@ import { abortError } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { prepareRealServer, takeRealServerProfile } from './profile.js'
 import { readSetting, takeSettingName, takeSettingValue, writeSetting } from './sysctl.js'
-import { signalOf, takeBoolean, takeDevice, takeList, takeOneOf, takeOptions } from './validate.js'
+import {
+  orDefault,
+  signalOf,
+  takeBoolean,
+  takeDevice,
+  takeList,
+  takeOneOf,
+  takeOptions,
+} from './validate.js'
 import { addVip, deleteVip, listAddresses, takeVip } from './vip.js'
 import type { HostConnection } from '../types/addon.js'
 import type {
@@ -54,10 +62,10 @@ class HostHandle implements Host {
   }
 
   async ipForward(on?: boolean | ForwardOptions, options?: ForwardOptions): Promise<boolean> {
-    const isQuery = on === undefined || typeof on === 'object'
-    const given = takeOptions(isQuery ? (on ?? options) : options, ['family'])
-    const family = takeOneOf(given['family'] ?? 'ipv4', 'options.family', ['ipv4', 'ipv6'])
-    const wanted = isQuery ? undefined : takeBoolean(on, 'on')
+    const isOptions = typeof on === 'object'
+    const given = takeOptions(isOptions ? on : options, ['family'])
+    const family = takeOneOf(orDefault(given['family'], 'ipv4'), 'options.family', ['ipv4', 'ipv6'])
+    const wanted = isOptions || on === undefined ? undefined : takeBoolean(on, 'on')
     const setting = forwardSettings[family]
     return this.#call('ipForward', { signal: signalOf(given) }, async (native) => {
       if (wanted !== undefined) await writeSetting(native, setting, wanted ? '1' : '0')

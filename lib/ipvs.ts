@@ -2,13 +2,12 @@
 
 import { ChangeQueue } from './batch.js'
 import type { Command } from './commands.js'
-import { abortError, errorFor, isAmbiguous, missingAfterProbe } from './errors.js'
-import type { IpvsError, Request } from './errors.js'
+import { abortError, errorFor } from './errors.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
-import { prepare, prepareOperation, probeScheduler } from './operations.js'
+import { prepare, prepareOperation } from './operations.js'
 import type { Verb } from './operations.js'
 import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
@@ -154,16 +153,15 @@ class IpvsHandle implements Ipvs {
   ): Promise<OperationOutcome[]> {
     const signal = signalOf(takeOptions(options))
     if (!Array.isArray(operations)) throw wrongType('operations', 'an array', operations)
-    const changes = operations.map((operation, index) =>
+    // Array.from, unlike map, also looks at holes.
+    const changes = Array.from(operations, (operation: unknown, index) =>
       prepareOperation(operation, `operations[${index}]`),
     )
     const outcomes = await this.#changes.add('batch', changes, signal)
-    return Promise.all(
-      changes.map(async ({ request }, index) => {
-        const failure = outcomes[index]
-        return failure ? { ok: false, error: await this.#errorFor(failure, request) } : okay
-      }),
-    )
+    return changes.map(({ request }, index) => {
+      const failure = outcomes[index]
+      return failure ? { ok: false, error: errorFor(failure, request) } : okay
+    })
   }
 
   // The overloads of the interface say which of the two a caller gets.
@@ -266,14 +264,7 @@ class IpvsHandle implements Ipvs {
     const signal = signalOf(takeOptions(options))
     const change = prepare(verb, values)
     const [failure] = await this.#changes.add(verb, [change], signal)
-    if (failure) throw await this.#errorFor(failure, change.request)
-  }
-
-  async #errorFor(failure: Failure, request: Request): Promise<IpvsError> {
-    if (!isAmbiguous(failure, request)) return errorFor(failure, request)
-    const probe = probeScheduler(request.scheduler ?? '')
-    const [found] = await this.#changes.add('probe', [probe], undefined).catch(() => [failure])
-    return errorFor(failure, { ...request, missing: missingAfterProbe(found) })
+    if (failure) throw errorFor(failure, change.request)
   }
 
   async #read<Reply extends Answer>(

@@ -1,6 +1,7 @@
 // What each (stage, command, errno) means: its code, what is in the way, and what to do. The tables
 // follow the kernel's own answers, see the captures in test/fixtures.
 
+import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
 import type { Failure } from '../types/addon.js'
@@ -27,6 +28,7 @@ const errnoOf = (name: string): number => {
 const EPERM = errnoOf('EPERM')
 export const ENOENT = errnoOf('ENOENT')
 const ESRCH = errnoOf('ESRCH')
+const EAGAIN = errnoOf('EAGAIN')
 const EACCES = errnoOf('EACCES')
 const EEXIST = errnoOf('EEXIST')
 const ENODEV = errnoOf('ENODEV')
@@ -43,8 +45,11 @@ const EISDIR = errnoOf('EISDIR')
 
 /** Name and sentence of an errno, such as `EINVAL (invalid argument)`. */
 const explain = (errno: number): string => {
-  const [name, sentence] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown']
-  return `${name} (${sentence})`
+  const [name, sentence] = getSystemErrorMap().get(-errno) ?? []
+  if (name !== undefined && sentence !== undefined) return `${name} (${sentence})`
+  // Node's list lacks some that netlink uses.
+  const names = Object.entries(constants.errno)
+  return names.find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`
 }
 
 /** What was asked for, for the message and for the error's properties. */
@@ -57,10 +62,16 @@ export interface Request {
   readonly destination?: DestinationKey
   readonly scheduler?: string
   readonly engine?: string
-  /** Which of the two the kernel does not have, once it said that one is missing. */
-  readonly missing?: 'scheduler' | 'engine'
   /** Whether it changes something, so that a lost reply leaves its outcome open. */
   readonly changes: boolean
+}
+
+/** Which of the two the kernel does not have, where it said only that one is missing. */
+export type Missing = 'scheduler' | 'engine'
+
+/** A failure, with what was found out about it. */
+export interface KnownFailure extends Failure {
+  readonly missing?: Missing
 }
 
 export interface Meaning {
@@ -68,8 +79,8 @@ export interface Meaning {
   readonly why: string
 }
 
-/** The kernel answers both with ENOENT; `missing` was found out by asking again. */
-const missingModule = ({ scheduler = '', engine = '', missing }: Request): Meaning =>
+/** The kernel answers both with ENOENT, and asking again told which of them it was. */
+const missingModule = ({ scheduler = '', engine = '' }: Request, missing?: Missing): Meaning =>
   missing === 'engine'
     ? {
         code: 'ERR_IPVS_NO_PERSISTENCE_ENGINE',
@@ -104,81 +115,86 @@ const noSetting: Meaning = {
   why: 'the kernel has no such setting, or not before the module or device it belongs to is there',
 }
 
-const meanings: Readonly<Record<string, Readonly<Record<number, (request: Request) => Meaning>>>> =
-  {
-    NEW_SERVICE: {
-      [EEXIST]: () => ({
-        code: 'ERR_IPVS_SERVICE_EXISTS',
-        why: 'the service exists already; use editService to change it',
-      }),
-      [ENOENT]: missingModule,
-      [EAFNOSUPPORT]: noFamilySupport,
-    },
-    SET_SERVICE: { [ESRCH]: () => noService, [ENOENT]: missingModule },
-    DEL_SERVICE: { [ESRCH]: () => noService },
-    GET_SERVICE: { [ESRCH]: () => noService },
-    GET_DEST: { [ESRCH]: () => noService },
-    ZERO: { [ESRCH]: () => noService },
-    NEW_DEST: {
-      [ESRCH]: () => noService,
-      [EINVAL]: badDestination,
-      [ERANGE]: badThresholds,
-      [EAFNOSUPPORT]: noFamilySupport,
-      [EEXIST]: () => ({
-        code: 'ERR_IPVS_DESTINATION_EXISTS',
-        why: 'the service has this destination already; use editDestination to change it',
-      }),
-    },
-    SET_DEST: {
-      [ESRCH]: () => noService,
-      [ENOENT]: () => noDestination,
-      [EINVAL]: badDestination,
-      [ERANGE]: badThresholds,
-    },
-    DEL_DEST: { [ESRCH]: () => noService, [ENOENT]: () => noDestination },
-    NEW_DAEMON: {
-      [EEXIST]: () => ({
-        code: 'ERR_IPVS_DAEMON_RUNNING',
-        why: 'a daemon of this role is running already; stop it first',
-      }),
-      [ENODEV]: () => refused('there is no such network device'),
-      [ENETUNREACH]: () => refused('the device is down or has no address to send from'),
-      [EINVAL]: () =>
-        refused(
-          'the kernel refused it, as it does while a destination has another family than its service',
-        ),
-    },
-    DEL_DAEMON: {
-      [ESRCH]: () => ({
-        code: 'ERR_IPVS_NO_DAEMON',
-        why: 'no daemon of this role is running',
-      }),
-    },
-    SET_CONFIG: {
-      [EINVAL]: () => refused('a timeout is longer than the kernel can hold, (2^31-1)/HZ seconds'),
-    },
-    proc: {
-      [ENOENT]: () => noFamily(ENOENT),
-    },
-    RTM_NEWADDR: {
-      [EEXIST]: () => ({ code: 'ERR_HOST_ADDRESS_EXISTS', why: 'the device has it already' }),
-    },
-    RTM_DELADDR: {
-      [EADDRNOTAVAIL]: () => ({
-        code: 'ERR_HOST_NO_ADDRESS',
-        why: 'the device has no such address',
-      }),
-    },
-    sysctl: {
-      [ENOENT]: () => noSetting,
-      [ENOTDIR]: () => noSetting,
-      [EISDIR]: () => noSetting,
-      [EROFS]: () => ({
-        code: 'ERR_HOST_PERMISSION',
-        why: '/proc/sys is mounted read-only, as containers usually have it; set it outside, or run with a writable /proc/sys',
-      }),
-    },
-  }
+const meanings: Readonly<
+  Record<string, Readonly<Record<number, (request: Request, missing?: Missing) => Meaning>>>
+> = {
+  NEW_SERVICE: {
+    [EEXIST]: () => ({
+      code: 'ERR_IPVS_SERVICE_EXISTS',
+      why: 'the service exists already; use editService to change it',
+    }),
+    [ENOENT]: missingModule,
+    [EAFNOSUPPORT]: noFamilySupport,
+  },
+  SET_SERVICE: { [ESRCH]: () => noService, [ENOENT]: missingModule },
+  DEL_SERVICE: { [ESRCH]: () => noService },
+  GET_SERVICE: {
+    [ESRCH]: () => noService,
+    [EAGAIN]: () =>
+      refused('the table never stood still for two readings; somebody keeps changing it'),
+  },
+  GET_DEST: { [ESRCH]: () => noService },
+  ZERO: { [ESRCH]: () => noService },
+  NEW_DEST: {
+    [ESRCH]: () => noService,
+    [EINVAL]: badDestination,
+    [ERANGE]: badThresholds,
+    [EAFNOSUPPORT]: noFamilySupport,
+    [EEXIST]: () => ({
+      code: 'ERR_IPVS_DESTINATION_EXISTS',
+      why: 'the service has this destination already; use editDestination to change it',
+    }),
+  },
+  SET_DEST: {
+    [ESRCH]: () => noService,
+    [ENOENT]: () => noDestination,
+    [EINVAL]: badDestination,
+    [ERANGE]: badThresholds,
+  },
+  DEL_DEST: { [ESRCH]: () => noService, [ENOENT]: () => noDestination },
+  NEW_DAEMON: {
+    [EEXIST]: () => ({
+      code: 'ERR_IPVS_DAEMON_RUNNING',
+      why: 'a daemon of this role is running already; stop it first',
+    }),
+    [ENODEV]: () => refused('there is no such network device'),
+    [ENETUNREACH]: () => refused('the device is down or has no address to send from'),
+    [EINVAL]: () =>
+      refused(
+        'the kernel refused it, as it does while a destination has another family than its service',
+      ),
+  },
+  DEL_DAEMON: {
+    [ESRCH]: () => ({
+      code: 'ERR_IPVS_NO_DAEMON',
+      why: 'no daemon of this role is running',
+    }),
+  },
+  SET_CONFIG: {
+    [EINVAL]: () => refused('a timeout is longer than the kernel can hold, (2^31-1)/HZ seconds'),
+  },
+  proc: {
+    [ENOENT]: () => noFamily(ENOENT),
+  },
+  RTM_NEWADDR: {
+    [EEXIST]: () => ({ code: 'ERR_HOST_ADDRESS_EXISTS', why: 'the device has it already' }),
+  },
+  RTM_DELADDR: {
+    [EADDRNOTAVAIL]: () => ({
+      code: 'ERR_HOST_NO_ADDRESS',
+      why: 'the device has no such address',
+    }),
+  },
+  sysctl: {
+    [ENOENT]: () => noSetting,
+    [ENOTDIR]: () => noSetting,
+    [EISDIR]: () => noSetting,
+    [EROFS]: () => ({
+      code: 'ERR_HOST_PERMISSION',
+      why: '/proc/sys is mounted read-only, as containers usually have it; set it outside, or run with a writable /proc/sys',
+    }),
+  },
+}
 
 const isHost = (request: Request): boolean => /^(RTM_|sysctl)/.test(request.command)
 
@@ -193,9 +209,9 @@ const permission = (request: Request): Meaning =>
         why: 'every IPVS command needs CAP_NET_ADMIN in the initial user namespace; run as root or with AmbientCapabilities=CAP_NET_ADMIN (capabilities of a child user namespace, as in a rootless container, do not count)',
       }
 
-const refusal = (request: Request, errno: number): Meaning => {
+const refusal = (request: Request, errno: number, missing?: Missing): Meaning => {
   const known = meanings[request.command]?.[errno]
-  if (known) return known(request)
+  if (known) return known(request, missing)
   if (errno === EPERM || errno === EACCES) return permission(request)
   if (errno === ENODEV && isHost(request)) {
     return { code: 'ERR_HOST_NO_DEVICE', why: 'there is no such network device' }
@@ -262,7 +278,7 @@ const unanswered = (request: Request, errno: number): Meaning => {
 }
 
 /** What a failure means. */
-export const meaningOf = (failure: Failure, request: Request): Meaning => {
+export const meaningOf = (failure: KnownFailure, request: Request): Meaning => {
   switch (failure.stage) {
     case Stage.namespace:
       return noNamespace(failure.errno)
@@ -273,7 +289,7 @@ export const meaningOf = (failure: Failure, request: Request): Meaning => {
     case Stage.reply:
       return unanswered(request, failure.errno)
     case Stage.kernel:
-      return refusal(request, failure.errno)
+      return refusal(request, failure.errno, failure.missing)
     default:
       return {
         code: 'ERR_IPVS_NOT_AVAILABLE',

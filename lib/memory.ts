@@ -3,6 +3,9 @@
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
 
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
 /** Bytes of records, and the words of the same memory. */
 export class Memory {
   readonly bytes: Uint8Array
@@ -24,11 +27,11 @@ export class Memory {
   text(at: number, size: number): string {
     const end = this.bytes.indexOf(0, at)
     const stop = end === -1 || end > at + size ? at + size : end
-    return String.fromCharCode(...this.bytes.subarray(at, stop))
+    return decoder.decode(this.bytes.subarray(at, stop))
   }
 
   setText(at: number, text: string): void {
-    for (let i = 0; i < text.length; ++i) this.bytes[at + i] = text.charCodeAt(i)
+    encoder.encodeInto(text, this.bytes.subarray(at))
   }
 
   /** Exact to 2^53. */

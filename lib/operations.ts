@@ -1,6 +1,5 @@
 // From the public verbs to changes that are ready to be sent.
 
-import { familyNumbers } from './address.js'
 import type { Change } from './batch.js'
 import type { Command } from './commands.js'
 import { takeDestination, takeDestinationKey, takeDestinationPatch } from './destination.js'
@@ -164,26 +163,3 @@ export const prepareOperation = (value: unknown, path: string): Change => {
   const { takes, prepare: prepareIt } = verbs[verb]
   return prepareIt(takeObject(value, path, ['op', ...takes]), (name) => `${path}.${name}`)
 }
-
-/**
- * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the
- * scheduler first (ENOENT), and then refuses an IPv6 prefix length of 0 (EINVAL).
- */
-export const probeScheduler = (scheduler: string): Change => ({
-  command: 'NEW_SERVICE',
-  service: {
-    family: familyNumbers.ipv6,
-    protocol: 0,
-    address: new Uint8Array(16),
-    port: 0,
-    scheduler,
-    flags: 0,
-    timeout: 0,
-    netmask: new Uint8Array(4),
-  },
-  request: {
-    command: 'NEW_SERVICE',
-    what: () => `look for scheduler ${scheduler}`,
-    changes: false,
-  },
-})

@@ -2,7 +2,14 @@
 
 import { addressBits, familyOf, formatAddress, maskBytes, prefixOfMask } from './address.js'
 import type { ServiceFields } from './records.js'
-import { takeInteger, takeName, takeNumericAddress, takeObject, wrongValue } from './validate.js'
+import {
+  orDefault,
+  takeInteger,
+  takeName,
+  takeNumericAddress,
+  takeObject,
+  wrongValue,
+} from './validate.js'
 import type { Properties } from './validate.js'
 import type { Family, Persistence } from '../types/service.js'
 
@@ -36,7 +43,12 @@ const takeNetmask = (properties: Properties, path: string, family: Family): Uint
   const { netmask } = properties
   const most = addressBits[family]
   if (netmask === undefined) {
-    const length = takeInteger(properties['prefixLength'] ?? most, `${path}.prefixLength`, 1, most)
+    const length = takeInteger(
+      orDefault(properties['prefixLength'], most),
+      `${path}.prefixLength`,
+      1,
+      most,
+    )
     return netmaskOf(family, length)
   }
   if (family === 'ipv6') throw wrongValue(`${path}.netmask`, 'absent from an IPv6 service', netmask)
@@ -78,7 +90,7 @@ export const takePersistence = (
   return {
     flags: PERSISTENT,
     timeout: takeInteger(
-      properties['timeout'] ?? defaultTimeout,
+      orDefault(properties['timeout'], defaultTimeout),
       `${path}.timeout`,
       1,
       mostTimeout,

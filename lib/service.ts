@@ -9,6 +9,7 @@ import {
 } from './persistence.js'
 import type { ServiceFields } from './records.js'
 import {
+  orDefault,
   takeAddress,
   takeBoolean,
   takeInteger,
@@ -67,7 +68,10 @@ const takeFwmarkKey = (properties: Properties, path: string): ServiceIdentity =>
     throw wrongValue(`${path}.${name}`, 'absent from a fwmark service', properties[name])
   }
   const fwmark = takeInteger(properties['fwmark'], `${path}.fwmark`, 1, 2 ** 32 - 1)
-  const family = takeOneOf(properties['family'] ?? 'ipv4', `${path}.family`, ['ipv4', 'ipv6'])
+  const family = takeOneOf(orDefault(properties['family'], 'ipv4'), `${path}.family`, [
+    'ipv4',
+    'ipv6',
+  ])
   return {
     fields: { family: familyNumbers[family], fwmark },
     family,
@@ -130,7 +134,11 @@ const takeOnePacket = (value: unknown, path: string, fields: ServiceFields): num
 export const takeService = (value: unknown, path: string): ServiceIdentity => {
   const identity = takeServiceKey(value, path)
   const properties = value as Properties
-  const scheduler = takeName(properties['scheduler'] ?? defaultScheduler, `${path}.scheduler`, 15)
+  const scheduler = takeName(
+    orDefault(properties['scheduler'], defaultScheduler),
+    `${path}.scheduler`,
+    15,
+  )
   const persistence = takePersistence(properties['persistence'], `${path}.persistence`, identity)
   if (identity.port === 0 && properties['persistence'] === undefined) {
     throw wrongValue(`${path}.port`, '1 to 65535 (0, every port, needs persistence)', 0)

@@ -3,6 +3,7 @@
 import { formatAddress } from './address.js'
 import type { ConfigFields, DaemonFields } from './records.js'
 import {
+  orDefault,
   takeDevice,
   takeInteger,
   takeNumericAddress,
@@ -71,7 +72,7 @@ export const takeSyncDaemon = (value: unknown, path: string): DaemonFields => {
   return {
     state: states[role],
     interface: takeDevice(properties['interface'], `${path}.interface`),
-    syncId: takeInteger(properties['syncId'] ?? 0, `${path}.syncId`, 0, 255),
+    syncId: takeInteger(orDefault(properties['syncId'], 0), `${path}.syncId`, 0, 255),
     ...(maxLength !== undefined && { maxLength }),
     ...(port !== undefined && { port }),
     ...(ttl !== undefined && { ttl }),

@@ -27,6 +27,10 @@ const outOfRange = (path: string, allowed: string, value: unknown): Coded<RangeE
 
 export type Properties = Readonly<Record<string, unknown>>
 
+/** What to check in place of an absent property. `null` is not absent: it is a wrong value. */
+export const orDefault = (value: unknown, fallback: unknown): unknown =>
+  value === undefined ? fallback : value
+
 /**
  * An object with no other properties than the known ones; a misspelt one must not be taken for an
  * absent one.
@@ -115,7 +119,8 @@ export const takeList = <T>(
 ): T[] => {
   if (!Array.isArray(value)) return [take(value, path)]
   if (value.length === 0) throw wrongValue(path, 'at least one', value)
-  return value.map((each, index) => take(each, `${path}[${index}]`))
+  // Array.from, unlike map, also looks at holes.
+  return Array.from(value, (each: unknown, index) => take(each, `${path}[${index}]`))
 }
 
 const callOptions = ['signal']

@@ -7,6 +7,7 @@ import type { Request } from './errors.js'
 import { recordFormat } from './records.js'
 import { Memory } from './memory.js'
 import {
+  orDefault,
   takeAddress,
   takeDevice,
   takeInteger,
@@ -48,11 +49,12 @@ export interface Vip {
 }
 
 const takeLabel = (value: unknown, path: string, device: string, family: Family): string => {
-  const allowed = `'${device}' or '${device}:' and a text, ${mostLabel} characters at most`
+  const allowed = `'${device}' or '${device}:' and a text, ${mostLabel} bytes at most`
   if (typeof value !== 'string') throw wrongType(path, allowed, value)
   if (family === 'ipv6') throw wrongValue(path, 'absent from an IPv6 address', value)
-  const belongs = value === device || value.startsWith(`${device}:`)
-  if (!belongs || value.length > mostLabel || !/^[\x21-\x7e]+$/.test(value)) {
+  const text = value.startsWith(`${device}:`) ? value.slice(device.length + 1) : undefined
+  const belongs = value === device || (text !== undefined && /^[\x21-\x7e]+$/.test(text))
+  if (!belongs || Buffer.byteLength(value) > mostLabel) {
     throw wrongValue(path, allowed, value)
   }
   return value
@@ -70,7 +72,7 @@ export const takeVip = (value: unknown, path: string): Vip => {
     'tentative',
   ])
   const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
-  const device = takeDevice(properties['device'] ?? 'lo', `${path}.device`)
+  const device = takeDevice(orDefault(properties['device'], 'lo'), `${path}.device`)
   const most = addressBits[family]
   const { label } = properties
   return {
@@ -78,7 +80,12 @@ export const takeVip = (value: unknown, path: string): Vip => {
     bytes,
     family,
     device,
-    prefixLength: takeInteger(properties['prefixLength'] ?? most, `${path}.prefixLength`, 1, most),
+    prefixLength: takeInteger(
+      orDefault(properties['prefixLength'], most),
+      `${path}.prefixLength`,
+      1,
+      most,
+    ),
     label: label === undefined ? undefined : takeLabel(label, `${path}.label`, device, family),
   }
 }
@@ -165,7 +172,7 @@ const freeLabel = (device: string, taken: readonly HostAddress[]): string => {
   while (labels.has(`${device}:${number}`)) ++number
   const label = `${device}:${number}`
   // A long device name leaves no room for a number; its own name is a label too.
-  return label.length > mostLabel ? device : label
+  return Buffer.byteLength(label) > mostLabel ? device : label
 }
 
 const nameVip = ({ address, prefixLength, device }: Vip): string =>

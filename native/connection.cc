@@ -50,7 +50,7 @@ Napi::Function Connection::Define(Napi::Env env) {
 
 Connection::Connection(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Connection>(info),
-      choice_(info[0]),
+      choice_(std::make_unique<NamespaceChoice>(info[0])),
       silence_(info[1].ToNumber().Int32Value()) {}
 
 std::shared_ptr<ipvs::Client> Connection::client(Napi::Env env) const {
@@ -59,6 +59,7 @@ std::shared_ptr<ipvs::Client> Connection::client(Napi::Env env) const {
 }
 
 Napi::Value Connection::Open(const Napi::CallbackInfo& info) {
+  if (!choice_) throw Napi::Error::New(info.Env(), "the connection was opened already");
   struct State {
     Outcome outcome;
     std::shared_ptr<netlink::NetworkNamespace> where;
@@ -69,7 +70,9 @@ Napi::Value Connection::Open(const Napi::CallbackInfo& info) {
   auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
   return RunOnWorker(
       info.Env(), "ipvs-netlink:open",
-      [state, choice = choice_] { state->outcome = choice.Open(&state->where); },
+      [state, choice = std::shared_ptr<NamespaceChoice>(std::move(choice_))] {
+        state->outcome = choice->Open(&state->where);
+      },
       [state, self, this](Napi::Env env) {
         if (state->outcome.ok()) client_ = std::make_shared<ipvs::Client>(state->where, silence_);
         self->Reset();

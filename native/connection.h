@@ -40,7 +40,7 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value Read(Napi::Env env, const char* name, RecordReader read);
   std::shared_ptr<ipvs::Client> client(Napi::Env env) const;
 
-  const NamespaceChoice choice_;
+  std::unique_ptr<NamespaceChoice> choice_;  // null once Open() was called
   const int silence_;
   std::shared_ptr<ipvs::Client> client_;  // null before Open() has succeeded and after Close()
 };

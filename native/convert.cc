@@ -64,8 +64,8 @@ NamespaceChoice::NamespaceChoice(const Napi::Value& value) {
   }
 }
 
-netlink::Outcome NamespaceChoice::Open(std::shared_ptr<netlink::NetworkNamespace>* opened) const {
+netlink::Outcome NamespaceChoice::Open(std::shared_ptr<netlink::NetworkNamespace>* opened) {
   if (!path_.empty()) return netlink::NetworkNamespace::Open(path_, opened);
-  *opened = given_;
+  *opened = std::move(given_);
   return failure_;
 }

@@ -33,7 +33,9 @@ Napi::Value GiveOutcomes(Napi::Env env, const std::vector<netlink::Outcome>& out
 class NamespaceChoice {
  public:
   explicit NamespaceChoice(const Napi::Value& value);
-  netlink::Outcome Open(std::shared_ptr<netlink::NetworkNamespace>* opened) const;
+
+  // Hands the descriptor over, so that none is left behind: once only.
+  netlink::Outcome Open(std::shared_ptr<netlink::NetworkNamespace>* opened);
 
  private:
   std::string path_;

@@ -32,7 +32,7 @@ Napi::Function HostConnection::Define(Napi::Env env) {
 
 HostConnection::HostConnection(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<HostConnection>(info),
-      choice_(info[0]),
+      choice_(std::make_unique<NamespaceChoice>(info[0])),
       silence_(info[1].ToNumber().Int32Value()) {}
 
 std::shared_ptr<NetworkNamespace> HostConnection::where(Napi::Env env) const {
@@ -41,6 +41,7 @@ std::shared_ptr<NetworkNamespace> HostConnection::where(Napi::Env env) const {
 }
 
 Napi::Value HostConnection::Open(const Napi::CallbackInfo& info) {
+  if (!choice_) throw Napi::Error::New(info.Env(), "the connection was opened already");
   struct State {
     Outcome outcome;
     std::shared_ptr<NetworkNamespace> where;
@@ -49,7 +50,9 @@ Napi::Value HostConnection::Open(const Napi::CallbackInfo& info) {
   auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
   return RunOnWorker(
       info.Env(), "ipvs-netlink:openHost",
-      [state, choice = choice_] { state->outcome = choice.Open(&state->where); },
+      [state, choice = std::shared_ptr<NamespaceChoice>(std::move(choice_))] {
+        state->outcome = choice->Open(&state->where);
+      },
       [state, self, this](Napi::Env env) {
         open_ = state->outcome.ok();
         where_ = state->where;

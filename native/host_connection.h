@@ -25,7 +25,7 @@ class HostConnection : public Napi::ObjectWrap<HostConnection> {
 
   std::shared_ptr<netlink::NetworkNamespace> where(Napi::Env env) const;
 
-  const NamespaceChoice choice_;
+  std::unique_ptr<NamespaceChoice> choice_;  // null once Open() was called
   const int silence_;
   bool open_ = false;
   std::shared_ptr<netlink::NetworkNamespace> where_;  // null: the process's own

@@ -4,7 +4,8 @@ import { constants } from 'node:os'
 import t from 'tap'
 
 import { IpvsError } from 'ipvs-netlink'
-import { abortError, closedError, errorFor, isAmbiguous, missingAfterProbe } from '#lib/errors'
+import { abortError, closedError, errorFor } from '#lib/errors'
+import { isAmbiguous, missingAfter } from '#lib/probe'
 import type * as Errors from '#lib/errors'
 
 const { errno } = constants
@@ -29,7 +30,9 @@ const refused = (
   name: keyof typeof errno,
   more: Partial<Request> = {},
   text = '',
-): IpvsError => errorFor({ stage: Stage.kernel, errno: errno[name], text }, request(command, more))
+  found: { missing?: 'engine' } = {},
+): IpvsError =>
+  errorFor({ stage: Stage.kernel, errno: errno[name], text, ...found }, request(command, more))
 
 const at = (
   stage: number,
@@ -157,13 +160,11 @@ const answerIn = (lines: readonly string[], what: string): keyof typeof errno =>
 for (const [what, code, words] of meanings) {
   t.test(`${what} is ${code} on every kernel`, async (t) => {
     const isEngine = what.includes('pe')
-    const names = {
-      scheduler: 'bogus',
-      ...(isEngine && { engine: 'bogus', missing: 'engine' as const }),
-    }
+    const names = { scheduler: 'bogus', ...(isEngine && { engine: 'bogus' }) }
+    const found = isEngine ? { missing: 'engine' as const } : {}
     for (const { kernel, lines } of captures) {
       const name = answerIn(lines, what)
-      const error = refused(what.split(' ')[0] ?? '', name, names)
+      const error = refused(what.split(' ')[0] ?? '', name, names, '', found)
       t.equal(error.code, code, kernel)
       t.equal(error.errno, -errno[name], kernel)
       t.match(error.message, words)
@@ -198,8 +199,8 @@ t.test(
     t.notOk(isAmbiguous({ ...failure, errno: errno.EEXIST }, both))
     t.notOk(isAmbiguous({ ...failure, stage: Stage.family }, both), 'no IPVS at all')
     // The probe with a scheduler that exists is refused for its prefix length.
-    t.equal(missingAfterProbe({ ...failure, errno: errno.EINVAL }), 'engine')
-    t.equal(missingAfterProbe(failure), 'scheduler')
+    t.equal(missingAfter({ ...failure, errno: errno.EINVAL }), 'engine')
+    t.equal(missingAfter(failure), 'scheduler')
   },
 )
 

@@ -1,0 +1,37 @@
+// Asking the kernel again, where it said only that something is missing.
+
+import { familyNumbers } from './address.js'
+import { ENOENT, Stage } from './meanings.js'
+import type { KnownFailure, Missing, Request } from './meanings.js'
+import type { ServiceFields } from './records.js'
+
+/** Whether the kernel said that a scheduler or an engine is missing, and not which of the two. */
+export const isAmbiguous = (failure: KnownFailure | undefined, request: Request): boolean =>
+  failure?.stage === Stage.kernel &&
+  failure.errno === ENOENT &&
+  request.scheduler !== undefined &&
+  request.engine !== undefined
+
+/**
+ * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the
+ * scheduler first (ENOENT), and then refuses an IPv6 prefix length of 0 (EINVAL).
+ */
+export const schedulerProbe = ({
+  scheduler = '',
+}: Request): { command: 'NEW_SERVICE'; service: ServiceFields } => ({
+  command: 'NEW_SERVICE',
+  service: {
+    family: familyNumbers.ipv6,
+    protocol: 0,
+    address: new Uint8Array(16),
+    port: 0,
+    scheduler,
+    flags: 0,
+    timeout: 0,
+    netmask: new Uint8Array(4),
+  },
+})
+
+/** What the answer to the probe says. */
+export const missingAfter = (answer: KnownFailure | undefined): Missing =>
+  answer?.errno === ENOENT ? 'scheduler' : 'engine'
