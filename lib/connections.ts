@@ -106,7 +106,12 @@ export const takeConnectionFilter = (value: unknown): Matches => {
 /** Does something with the open handle. */
 export type Run = <T>(work: (native: Connection) => Promise<T>) => Promise<T>
 
-const open = async (native: Connection): Promise<TableCursor> => {
+interface OpenTable {
+  readonly native: Connection
+  readonly table: TableCursor
+}
+
+const open = async (native: Connection): Promise<OpenTable> => {
   let { failure, table } = await native.openTable()
   if (failure) {
     // The file appears with the module, and asking by netlink loads it.
@@ -114,7 +119,7 @@ const open = async (native: Connection): Promise<TableCursor> => {
     ;({ failure, table } = await native.openTable())
   }
   if (failure) throw errorFor(failure, request)
-  return table
+  return { native, table }
 }
 
 const unless = (failure: Failure | undefined): void => {
@@ -123,11 +128,11 @@ const unless = (failure: Failure | undefined): void => {
 
 /** The table's lines. One piece of it is in memory at a time. */
 async function* readLines(run: Run): AsyncGenerator<string> {
-  const table = await run(open)
+  const { native, table } = await run(open)
   let rest = ''
   try {
     for (;;) {
-      const { failure, records }: RecordsReply = await run((native) => native.readTable(table))
+      const { failure, records }: RecordsReply = await run(() => native.readTable(table))
       unless(failure)
       if (records.byteLength === 0) break
       const lines = (rest + Buffer.from(records).toString('latin1')).split('\n')
@@ -135,10 +140,8 @@ async function* readLines(run: Run): AsyncGenerator<string> {
       yield* lines
     }
   } finally {
-    await run((native) => {
-      native.closeTable(table)
-      return Promise.resolve()
-    }).catch(() => undefined)
+    // Also when the handle was closed meanwhile; a read under way keeps the file until it ends.
+    native.closeTable(table)
   }
 }
 

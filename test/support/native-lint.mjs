@@ -13,32 +13,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
+import { needTool } from './tools.mjs'
+
 const version = 14
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const fail = (message) => {
   console.error(message)
   process.exit(1)
-}
-
-const isInstalled = (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0
-
-const aptGet = (...args) =>
-  spawnSync('apt-get', args, {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  }).status === 0
-
-const needTool = (name) => {
-  const tool = `${name}-${version}`
-  if (isInstalled(tool)) return tool
-  const cure = `apt-get install ${tool}`
-  if (process.getuid() !== 0 || !isInstalled('apt-get')) fail(`${tool} is missing: ${cure}`)
-  console.log(`${tool} is missing, installing it`)
-  const install = () => aptGet('install', '-y', '-q', '--no-install-recommends', tool)
-  // The package lists of a fresh container are often absent or out of date.
-  if (!install() && !(aptGet('update', '-q') && install())) fail(`could not install: ${cure}`)
-  return tool
 }
 
 const sourcesIn = (folder) =>
@@ -52,7 +34,7 @@ const format = (args) => {
   const files = ['native', 'test/native'].flatMap(sourcesIn)
   const mode = args.includes('--fix') ? ['-i'] : ['--dry-run', '--Werror']
   if (files.length === 0) fail('no C++ sources found')
-  const { status } = spawnSync(needTool('clang-format'), [...mode, ...files], {
+  const { status } = spawnSync(needTool(`clang-format-${version}`), [...mode, ...files], {
     cwd: root,
     stdio: 'inherit',
   })
@@ -86,7 +68,8 @@ const tidyOne = (tool, out, file) =>
   })
 
 const tidy = async () => {
-  const tool = needTool('clang-tidy')
+  const tool = needTool(`clang-tidy-${version}`)
+  needTool('cmake')
   const out = 'out/tidy'
   const waiting = compiledFiles(out)
   const results = []

@@ -1,0 +1,150 @@
+// The core without JavaScript: what a hostile or cut reply does to the readers. Meant to run under
+// ASan and UBSan; exits non-zero at the first difference.
+
+#include "ipvs/codec.h"
+
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "ipvs/identity.h"
+#include "ipvs/patch.h"
+
+namespace {
+
+using netlink::Bytes;
+using netlink::Load;
+using netlink::Message;
+using netlink::MessageReader;
+using netlink::MessageWriter;
+using netlink::Store;
+
+void Check(bool holds, const char* what) {
+  if (holds) return;
+  std::cerr << "does not hold: " << what << "\n";
+  std::exit(1);
+}
+
+// A copy of exactly this size, so that the sanitizer sees a read one byte too far.
+std::vector<uint8_t> Cut(Bytes bytes, size_t size) {
+  std::vector<uint8_t> copy(bytes.data, bytes.data + size);
+  copy.shrink_to_fit();
+  return copy;
+}
+
+std::vector<uint8_t> ServiceReply() {
+  MessageWriter writer;
+  writer.Begin(36, NLM_F_MULTI, 7);
+  genlmsghdr header{};
+  header.cmd = ipvs::kNewService;
+  writer.Append(&header, sizeof header);
+  const size_t nest = writer.BeginNest(ipvs::kAttrService);
+  writer.Attribute(1, uint16_t{2});
+  writer.Attribute(2, uint16_t{6});
+  writer.Attribute(3, uint32_t{0x0100000a});
+  writer.Attribute(4, uint16_t{0x5000});
+  writer.Attribute(6, "wlc", 4);
+  writer.Attribute(99, uint64_t{1});  // of a newer kernel
+  const size_t counters = writer.BeginNest(12);
+  writer.Attribute(1, uint64_t{1} << 40);
+  writer.EndNest(counters);
+  const size_t old_counters = writer.BeginNest(10);
+  writer.Attribute(1, uint32_t{5});
+  writer.EndNest(old_counters);
+  writer.EndNest(nest);
+  writer.End();
+  return Cut(writer.bytes(), writer.bytes().size);
+}
+
+bool ReadAll(const std::vector<uint8_t>& datagram, ipvs::Records* records) {
+  MessageReader messages({datagram.data(), datagram.size()});
+  Message message;
+  while (messages.Next(&message)) {
+    if (!ipvs::ReadRecord(ipvs::kServiceTable, ipvs::kAttrService, message, records)) return false;
+  }
+  return !messages.malformed();
+}
+
+void TestWholeReply() {
+  ipvs::Records records;
+  Check(ReadAll(ServiceReply(), &records), "a whole reply is read");
+  Check(records.size() == ipvs::kServiceTable.record_size, "it has one record");
+  ipvs::ServiceRecord record{};
+  std::memcpy(&record, records.data(), sizeof record);
+  Check(record.family == 2 && record.protocol == 6, "numbers");
+  Check(record.port == 80, "a port in network order");
+  Check(std::string(record.scheduler) == "wlc", "a text");
+  Check(record.counters.connections == uint64_t{1} << 40,
+        "64-bit counters win over later 32-bit ones");
+}
+
+void TestCutReplies() {
+  const std::vector<uint8_t> whole = ServiceReply();
+  for (size_t size = 1; size < whole.size(); ++size) {
+    ipvs::Records records;
+    Check(!ReadAll(Cut({whole.data(), whole.size()}, size), &records), "a cut reply is refused");
+  }
+}
+
+void TestFlippedReplies() {
+  const std::vector<uint8_t> whole = ServiceReply();
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const uint8_t bits : {0x01, 0x80, 0xff}) {
+      std::vector<uint8_t> flipped = Cut({whole.data(), whole.size()}, whole.size());
+      flipped[at] = static_cast<uint8_t>(flipped[at] ^ bits);
+      ipvs::Records records;
+      ReadAll(flipped, &records);  // any answer, but nothing outside of the bytes
+    }
+  }
+}
+
+// Bits of observed rows must not make a request read beyond its own part of the memory.
+void TestRequestStopsAtItsEnd() {
+  std::vector<uint8_t> operation(ipvs::OperationSize(), 0);
+  Store<uint32_t>(operation.data(), ipvs::kSetDest);
+  Store<uint32_t>(&operation[ipvs::OperationDestinationOffset()], ~uint32_t{0});
+  netlink::Socket unopened;
+  netlink::RequestBatch batch(&unopened);
+  Check(ipvs::WriteOperation(36, operation.data(), &batch), "the operation is written");
+  Check(batch.writer().bytes().size < 256, "without what is only observed");
+}
+
+void TestDuplicatesGo() {
+  ipvs::Records records;
+  ReadAll(ServiceReply(), &records);
+  ReadAll(ServiceReply(), &records);
+  ipvs::DropDuplicates(ipvs::kServiceTable, 0, &records);
+  Check(records.size() == ipvs::kServiceTable.record_size, "an entry that came twice stays once");
+}
+
+void TestPatchKeepsTheRest() {
+  ipvs::Records current;
+  ReadAll(ServiceReply(), &current);
+  std::vector<uint8_t> patch(ipvs::OperationSize(), 0);
+  Store<uint32_t>(patch.data(), ipvs::kSetService);
+  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, patch)], 1);
+  uint8_t* service = &patch[ipvs::OperationServiceOffset()];
+  Store<uint32_t>(service, ipvs::kTimeoutRow);
+  Store<uint32_t>(service + offsetof(ipvs::ServiceRecord, timeout), 99);
+  ipvs::Records merged;
+  Check(ipvs::MergeService(patch.data(), current.data(), &merged).ok(), "the patch is merged");
+  const uint8_t* result = &merged[ipvs::OperationServiceOffset()];
+  Check(Load<uint32_t>(result + offsetof(ipvs::ServiceRecord, timeout)) == 99, "what is named");
+  Check(Load<uint32_t>(result + offsetof(ipvs::ServiceRecord, port)) == 80, "and all else");
+  Check(Load<uint32_t>(&merged[offsetof(ipvs::OperationHeader, patch)]) == 0, "no patch any more");
+}
+
+}  // namespace
+
+int main() {
+  TestWholeReply();
+  TestCutReplies();
+  TestFlippedReplies();
+  TestRequestStopsAtItsEnd();
+  TestDuplicatesGo();
+  TestPatchKeepsTheRest();
+}
