@@ -3,6 +3,7 @@
 import { ChangeQueue } from './batch.js'
 import type { Command } from './commands.js'
 import { abortError, errorFor } from './errors.js'
+import type { IpvsError } from './errors.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
@@ -13,13 +14,15 @@ import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
-import { signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
+import { orDefault, signalOf, takeBoolean, takeOneOf, takeOptions, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection, Failure } from '../types/addon.js'
 import type { ConnectionEntry, ConnectionFilter } from '../types/connection.js'
 import type { DestinationChanges, DestinationConfig, DestinationKey } from '../types/destination.js'
 import type {
+  AddOptions,
   CallOptions,
+  DeleteOptions,
   Ipvs,
   OpenOptions,
   Operation,
@@ -35,6 +38,18 @@ const okay = { ok: true } as const
 
 const flagOf = (options: Properties, name: string): boolean =>
   options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
+
+const choiceOf = <Choice extends string>(
+  options: Properties,
+  name: string,
+  choices: readonly [Choice, ...Choice[]],
+): Choice => takeOneOf(orDefault(options[name], choices[0]), `options.${name}`, choices)
+
+const isExisting = ({ code }: IpvsError): boolean =>
+  code === 'ERR_IPVS_SERVICE_EXISTS' || code === 'ERR_IPVS_DESTINATION_EXISTS'
+
+const isMissing = ({ code }: IpvsError): boolean =>
+  code === 'ERR_IPVS_NO_SERVICE' || code === 'ERR_IPVS_NO_DESTINATION'
 
 interface Reading {
   readonly command: Command
@@ -72,8 +87,8 @@ class IpvsHandle implements Ipvs {
     return this
   }
 
-  async addService(config: ServiceConfig, options?: CallOptions): Promise<void> {
-    return this.#change('addService', { service: config }, options)
+  async addService(config: ServiceConfig, options?: AddOptions): Promise<void> {
+    return this.#add('addService', 'editService', { service: config }, options)
   }
 
   async editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
@@ -88,16 +103,17 @@ class IpvsHandle implements Ipvs {
     return this.#change('patchService', { service: key, changes }, options)
   }
 
-  async deleteService(key: ServiceKey, options?: CallOptions): Promise<void> {
-    return this.#change('deleteService', { service: key }, options)
+  async deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void> {
+    return this.#delete('deleteService', { service: key }, options)
   }
 
   async addDestination(
     key: ServiceKey,
     config: DestinationConfig | Destination,
-    options?: CallOptions,
+    options?: AddOptions,
   ): Promise<void> {
-    return this.#change('addDestination', { service: key, destination: config }, options)
+    const values = { service: key, destination: config }
+    return this.#add('addDestination', 'editDestination', values, options)
   }
 
   async editDestination(
@@ -121,10 +137,10 @@ class IpvsHandle implements Ipvs {
   async deleteDestination(
     key: ServiceKey,
     destinationKey: DestinationKey,
-    options?: CallOptions,
+    options?: DeleteOptions,
   ): Promise<void> {
     const values = { service: key, destination: destinationKey }
-    return this.#change('deleteDestination', values, options)
+    return this.#delete('deleteDestination', values, options)
   }
 
   async zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
@@ -260,11 +276,37 @@ class IpvsHandle implements Ipvs {
     return this.close()
   }
 
+  async #add(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
+    const given = takeOptions(options, ['ifExists'])
+    const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
+    const signal = signalOf(given)
+    const failure = await this.#send(verb, values, signal)
+    if (!failure) return
+    if (ifExists === 'refuse' || !isExisting(failure)) throw failure
+    if (ifExists === 'edit') await this.#change(edit, values, { signal })
+  }
+
+  async #delete(verb: Verb, values: Properties, options: unknown): Promise<void> {
+    const given = takeOptions(options, ['ifMissing'])
+    const ifMissing = choiceOf(given, 'ifMissing', ['refuse', 'ignore'])
+    const failure = await this.#send(verb, values, signalOf(given))
+    if (failure && (ifMissing === 'refuse' || !isMissing(failure))) throw failure
+  }
+
   async #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    const signal = signalOf(takeOptions(options))
+    const failure = await this.#send(verb, values, signalOf(takeOptions(options)))
+    if (failure) throw failure
+  }
+
+  /** Resolves to the error, made here so that its stack leads to the caller. */
+  async #send(
+    verb: Verb,
+    values: Properties,
+    signal: AbortSignal | undefined,
+  ): Promise<IpvsError | undefined> {
     const change = prepare(verb, values)
     const [failure] = await this.#changes.add(verb, [change], signal)
-    if (failure) throw errorFor(failure, change.request)
+    return failure && errorFor(failure, change.request)
   }
 
   async #read<Reply extends Answer>(

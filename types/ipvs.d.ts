@@ -16,6 +16,25 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The last argument of calls that create something. */
+export interface AddOptions extends CallOptions {
+  /**
+   * What to do when it exists already: `refuse` rejects with `ERR_IPVS_SERVICE_EXISTS` or
+   * `ERR_IPVS_DESTINATION_EXISTS`, `edit` replaces its settings by these, `ignore` leaves it as it is.
+   * Default `'refuse'`.
+   */
+  readonly ifExists?: 'refuse' | 'edit' | 'ignore' | undefined
+}
+
+/** The last argument of calls that delete something. */
+export interface DeleteOptions extends CallOptions {
+  /**
+   * What to do when it is not there, or its service is not: `refuse` rejects with
+   * `ERR_IPVS_NO_SERVICE` or `ERR_IPVS_NO_DESTINATION`, `ignore` is content. Default `'refuse'`.
+   */
+  readonly ifMissing?: 'refuse' | 'ignore' | undefined
+}
+
 /** The last argument of every call that reads counters. */
 export interface ReadOptions extends CallOptions {
   /** Totals as `bigint` instead of `number`. Default `false`. */
@@ -109,7 +128,7 @@ export interface Ipvs extends AsyncDisposable {
    * Rejects with `ERR_IPVS_SERVICE_EXISTS`, `ERR_IPVS_NO_SCHEDULER`,
    * `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
    */
-  addService(config: ServiceConfig, options?: CallOptions): Promise<void>
+  addService(config: ServiceConfig, options?: AddOptions): Promise<void>
   /**
    * Replaces all settings of a virtual service; what is left out gets its default. Connections and
    * destinations stay. `ipvsadm -E`. Kernel: `IPVS_CMD_SET_SERVICE`.
@@ -127,7 +146,7 @@ export interface Ipvs extends AsyncDisposable {
    * Deletes a virtual service with its destinations. `ipvsadm -D`. Kernel: `IPVS_CMD_DEL_SERVICE`.
    * Rejects with `ERR_IPVS_NO_SERVICE`.
    */
-  deleteService(key: ServiceKey, options?: CallOptions): Promise<void>
+  deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void>
   /** Reads one virtual service. Kernel: `IPVS_CMD_GET_SERVICE`. Rejects with `ERR_IPVS_NO_SERVICE`. */
   getService(key: ServiceKey, options: BigIntReadOptions): Promise<Service<bigint>>
   getService(key: ServiceKey, options?: ReadOptions): Promise<Service>
@@ -141,7 +160,7 @@ export interface Ipvs extends AsyncDisposable {
   addDestination(
     key: ServiceKey,
     config: DestinationConfig | Destination,
-    options?: CallOptions,
+    options?: AddOptions,
   ): Promise<void>
   /**
    * Replaces all settings of a destination; what is left out gets its default. Connections stay.
@@ -173,7 +192,7 @@ export interface Ipvs extends AsyncDisposable {
   deleteDestination(
     key: ServiceKey,
     destinationKey: DestinationKey,
-    options?: CallOptions,
+    options?: DeleteOptions,
   ): Promise<void>
   /**
    * Reads the destinations of one service, `[]` if it has none. Kernel: a dump of

@@ -118,6 +118,28 @@ t.test('a batch goes on after a failure and tells each outcome', async (t) => {
   t.same(await rules(), [])
 })
 
+t.test('adding and deleting can be asked to be content with what is there', async (t) => {
+  const { ipvs, rules } = await makeBed(t)
+  const destination = { address: '127.0.0.1', weight: 2 }
+  await ipvs.deleteService(tcp, { ifMissing: 'ignore' })
+  await ipvs.deleteDestination(tcp, destination, { ifMissing: 'ignore' })
+  await ipvs.addService(tcp, { ifExists: 'edit' })
+  await ipvs.addService({ ...tcp, scheduler: 'rr' }, { ifExists: 'ignore' })
+  await ipvs.addDestination(tcp, destination, { ifExists: 'edit' })
+  t.same(await rules(), ['-A -t 10.0.0.1:80 -s wlc', '-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 2'])
+  await ipvs.addService({ ...tcp, scheduler: 'rr' }, { ifExists: 'edit' })
+  await ipvs.addDestination(tcp, { ...destination, weight: 3 }, { ifExists: 'edit' })
+  t.same(await rules(), ['-A -t 10.0.0.1:80 -s rr', '-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 3'])
+  await ipvs.deleteDestination(tcp, { address: '127.0.0.9' }, { ifMissing: 'ignore' })
+  const absent = { ...tcp, port: 9 }
+  const missing = { ...absent, scheduler: 'nosuch' }
+  await t.rejects(ipvs.addService(missing, { ifExists: 'edit' }), refusal('ERR_IPVS_NO_SCHEDULER'))
+  await t.rejects(
+    ipvs.addDestination(absent, destination, { ifExists: 'edit' }),
+    refusal('ERR_IPVS_NO_SERVICE'),
+  )
+})
+
 t.test('handles of two namespaces and of the own never mix', async (t) => {
   const [one, two] = [await makeBed(t), await makeBed(t)]
   t.teardown(async () => ownTable.clear())
