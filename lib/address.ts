@@ -106,6 +106,10 @@ const isIpv4Mapped = ({ family, bytes }: Address): boolean =>
   bytes[10] === 0xff &&
   bytes[11] === 0xff
 
+// The same IPv6 address may be on every link, and IPVS has no place for saying which.
+const isLinkLocal = ({ family, bytes }: Address): boolean =>
+  family === 'ipv6' && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80
+
 /** Why nobody can be reached at an address; undefined when somebody can. */
 export const addressFault = (address: Address): string | undefined => {
   const { family, bytes } = address
@@ -113,6 +117,7 @@ export const addressFault = (address: Address): string | undefined => {
   if (isMulticast(address)) return 'multicast'
   if (family === 'ipv4' && bytes.subarray(0, 4).every((byte) => byte === 255)) return 'broadcast'
   if (isIpv4Mapped(address)) return 'IPv4-mapped'
+  if (isLinkLocal(address)) return 'link-local'
   return undefined
 }
 

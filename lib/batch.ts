@@ -8,6 +8,7 @@ import type { KnownFailure, Request } from './errors.js'
 import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
 import { Memory } from './memory.js'
+import type { Missing } from './meanings.js'
 import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
 import { recordFormat } from './records.js'
 import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
@@ -84,11 +85,17 @@ const apply = async (native: Connection, changes: readonly Encodable[]): Promise
 /** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
 const applyAll = async (native: Connection, changes: readonly Change[]): Promise<Outcome[]> => {
   const outcomes = await apply(native, changes)
+  const answers = new Map<string, Missing | undefined>()
   for (const [index, { request }] of changes.entries()) {
     const failure = outcomes[index]
     if (!failure || !isAmbiguous(failure, request)) continue
-    const [answer] = await apply(native, [schedulerProbe(request)])
-    outcomes[index] = { ...failure, missing: missingAfter(answer) }
+    const { scheduler = '' } = request
+    if (!answers.has(scheduler)) {
+      const [answer] = await apply(native, [schedulerProbe(request)])
+      answers.set(scheduler, missingAfter(answer))
+    }
+    const missing = answers.get(scheduler)
+    if (missing) outcomes[index] = { ...failure, missing }
   }
   return outcomes
 }

@@ -2,6 +2,7 @@
 
 import { formatAddress, parseAddress } from './address.js'
 import { errorFor, IpvsError } from './errors.js'
+import { destinationNames } from './destination.js'
 import { takeServiceKey } from './service.js'
 import {
   takeInteger,
@@ -64,7 +65,7 @@ const isAt = (each: Endpoint, address: string, port: number | undefined): boolea
 
 const takeService = (value: unknown, path: string): Matches => {
   const { key } = takeServiceKey(value, path)
-  if ('fwmark' in key) {
+  if (key.fwmark !== undefined) {
     throw wrongValue(path, 'an address service: the kernel does not say it of others', value)
   }
   // A service on port 0 has the connections of every port.
@@ -73,7 +74,7 @@ const takeService = (value: unknown, path: string): Matches => {
 }
 
 const takeDestination = (value: unknown, path: string): Matches => {
-  const properties = takeObject(value, path, ['address', 'port'])
+  const properties = takeObject(value, path, destinationNames)
   const { family, bytes } = takeNumericAddress(properties['address'], `${path}.address`)
   const address = formatAddress(family, bytes)
   const { port } = properties
@@ -127,8 +128,13 @@ const unless = (failure: Failure | undefined): void => {
 }
 
 /** The table's lines. One piece of it is in memory at a time. */
-async function* readLines(run: Run): AsyncGenerator<string> {
-  const { native, table } = await run(open)
+async function* readLines(run: Run, signal: AbortSignal | undefined): AsyncGenerator<string> {
+  const { native, table } = await run(async (handle) => {
+    const opened = await open(handle)
+    // Nobody waits for it any more.
+    if (signal?.aborted === true) handle.closeTable(opened.table)
+    return opened
+  })
   let rest = ''
   try {
     for (;;) {
@@ -148,8 +154,9 @@ async function* readLines(run: Run): AsyncGenerator<string> {
 export async function* readConnections(
   run: Run,
   matches: Matches,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<ConnectionEntry> {
-  for await (const line of readLines(run)) {
+  for await (const line of readLines(run, signal)) {
     const entry = parseConnection(line.trimEnd())
     if (entry && matches(entry)) yield entry
   }

@@ -6,6 +6,7 @@ import type { ServiceIdentity } from './service.js'
 import {
   orDefault,
   takeAddress,
+  takeNumericAddress,
   takeInteger,
   takeObject,
   takeOneOf,
@@ -34,7 +35,8 @@ const observedNames = [
   'persistentConnections',
   'stats',
 ]
-const allNames = [...keyNames, ...settingNames, ...observedNames]
+/** What a destination read back has: where a key is wanted, all of it is let pass. */
+export const destinationNames = [...keyNames, ...settingNames, ...observedNames]
 
 /** The identity of a destination, checked. */
 export interface DestinationIdentity {
@@ -48,9 +50,11 @@ export const takeDestinationKey = (
   value: unknown,
   path: string,
   service: ServiceIdentity,
+  // What another program added can be named, whatever its address.
+  take: typeof takeAddress = takeNumericAddress,
 ): DestinationIdentity => {
-  const properties = takeObject(value, path, allNames)
-  const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
+  const properties = takeObject(value, path, destinationNames)
+  const { family, bytes } = take(properties['address'], `${path}.address`)
   const port = takeInteger(
     orDefault(properties['port'], service.port ?? 0),
     `${path}.port`,
@@ -155,7 +159,7 @@ export const takeDestination = (
   path: string,
   service: ServiceIdentity,
 ): DestinationIdentity => {
-  const identity = takeDestinationKey(value, path, service)
+  const identity = takeDestinationKey(value, path, service, takeAddress)
   const properties = value as Properties
   const forwarding = takeOneOf(
     orDefault(properties['forwarding'], 'dr'),

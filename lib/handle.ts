@@ -65,13 +65,19 @@ export const withSignal = async <T>(
 
 /** A handle of the addon, and the calls that are under way on it. */
 export class Handle<Native extends NativeHandle> {
+  readonly #kind: 'ipvs' | 'host'
   readonly #make: (addon: Addon) => Native
   readonly #netns: string | number | undefined
   readonly #running = new Set<Promise<unknown>>()
   #opened: Promise<Native> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(netns: string | number | undefined, make: (addon: Addon) => Native) {
+  constructor(
+    kind: 'ipvs' | 'host',
+    netns: string | number | undefined,
+    make: (addon: Addon) => Native,
+  ) {
+    this.#kind = kind
     this.#netns = netns
     this.#make = make
   }
@@ -95,7 +101,7 @@ export class Handle<Native extends NativeHandle> {
     const failure = await native.open()
     if (!failure) return native
     throw errorFor(failure, {
-      command: 'open',
+      command: this.#kind,
       what: () => `open the network namespace ${String(this.#netns)}`,
       changes: false,
     })

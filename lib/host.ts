@@ -35,10 +35,11 @@ const forwardSettings = {
 
 class HostHandle implements Host {
   readonly #handle: Handle<HostConnection>
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: unknown) {
     const { netns, timeout } = takeOpenOptions(options)
-    this.#handle = new Handle(netns, (addon) => new addon.HostConnection(netns, timeout))
+    this.#handle = new Handle('host', netns, (addon) => new addon.HostConnection(netns, timeout))
   }
 
   async open(): Promise<this> {
@@ -109,8 +110,10 @@ class HostHandle implements Host {
 
   async prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation> {
     const plan = takeRealServerProfile(profile)
-    return this.#call('prepareRealServer', options, (native) =>
-      prepareRealServer(native, plan, (what, work) => this.#handle.run(what, work)),
+    const signal = signalOf(takeOptions(options))
+    // Not let go of when it is aborted: it puts back first what it has changed.
+    return this.#turn('prepareRealServer', signal, (native) =>
+      prepareRealServer(native, plan, (what, work) => this.#turn(what, undefined, work), signal),
     )
   }
 
@@ -128,9 +131,29 @@ class HostHandle implements Host {
     work: (native: HostConnection) => Promise<T>,
   ): Promise<T> {
     const signal = signalOf(takeOptions(options))
+    let sent = false
+    const turn = this.#turn(what, signal, (native) => {
+      sent = true
+      return work(native)
+    })
+    return withSignal(turn, signal, () => sent)
+  }
+
+  /** The calls of a handle are carried out one after the other, in the order in which they came. */
+  async #turn<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (native: HostConnection) => Promise<T>,
+  ): Promise<T> {
     this.#handle.checkOpen(what)
     if (signal?.aborted === true) throw abortError(signal, false)
-    return withSignal(this.#handle.run(what, work), signal, () => true)
+    const turn = this.#last.then(async () => {
+      const native = await this.#handle.open()
+      if (signal?.aborted === true) throw abortError(signal, false)
+      return work(native)
+    })
+    this.#last = turn.catch(() => undefined)
+    return this.#handle.track(turn)
   }
 }
 

@@ -14,7 +14,15 @@ import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
-import { orDefault, signalOf, takeBoolean, takeOneOf, takeOptions, wrongType } from './validate.js'
+import {
+  orDefault,
+  signalOf,
+  takeBoolean,
+  takeOneOf,
+  takeOptions,
+  takeSignal,
+  wrongType,
+} from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection, Failure } from '../types/addon.js'
 import type { ConnectionEntry, ConnectionFilter } from '../types/connection.js'
@@ -78,7 +86,7 @@ class IpvsHandle implements Ipvs {
 
   constructor(options: unknown) {
     const { netns, timeout } = takeOpenOptions(options)
-    this.#handle = new Handle(netns, (addon) => new addon.Connection(netns, timeout))
+    this.#handle = new Handle('ipvs', netns, (addon) => new addon.Connection(netns, timeout))
     this.#changes = new ChangeQueue(this.#handle)
   }
 
@@ -244,9 +252,9 @@ class IpvsHandle implements Ipvs {
 
   async *connections(filter?: ConnectionFilter): AsyncGenerator<ConnectionEntry, void, void> {
     const matches = takeConnectionFilter(filter)
-    const { signal } = filter ?? {}
+    const signal = filter && takeSignal(filter.signal, 'filter.signal')
     const run: Run = (work) => this.#call('connections', signal, work)
-    yield* readConnections(run, matches)
+    yield* readConnections(run, matches, signal)
   }
 
   async totals(options?: ReadOptions): Promise<Stats<never>> {
@@ -328,6 +336,7 @@ class IpvsHandle implements Ipvs {
     if (signal?.aborted === true) throw abortError(signal, false)
     const reading = this.#handle.run(what, async (native) => {
       await this.#changes.settled()
+      if (signal?.aborted === true) throw abortError(signal, false)
       return work(native)
     })
     return withSignal(reading, signal, () => false)

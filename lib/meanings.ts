@@ -37,9 +37,10 @@ const ETIMEDOUT = errnoOf('ETIMEDOUT')
 const ECANCELED = errnoOf('ECANCELED')
 const EADDRNOTAVAIL = errnoOf('EADDRNOTAVAIL')
 const EAFNOSUPPORT = errnoOf('EAFNOSUPPORT')
-const EINVAL = errnoOf('EINVAL')
+export const EINVAL = errnoOf('EINVAL')
 const ENETUNREACH = errnoOf('ENETUNREACH')
 const ERANGE = errnoOf('ERANGE')
+const EPROTONOSUPPORT = errnoOf('EPROTONOSUPPORT')
 const ENOTDIR = errnoOf('ENOTDIR')
 const EISDIR = errnoOf('EISDIR')
 
@@ -79,17 +80,23 @@ export interface Meaning {
   readonly why: string
 }
 
-/** The kernel answers both with ENOENT, and asking again told which of them it was. */
-const missingModule = ({ scheduler = '', engine = '' }: Request, missing?: Missing): Meaning =>
-  missing === 'engine'
-    ? {
-        code: 'ERR_IPVS_NO_PERSISTENCE_ENGINE',
-        why: `the kernel has no persistence engine '${engine}' and could not load the module ip_vs_pe_${engine}; install or load that module, or leave the engine out`,
-      }
-    : {
-        code: 'ERR_IPVS_NO_SCHEDULER',
-        why: `the kernel has no scheduler '${scheduler}' and could not load the module ip_vs_${scheduler}; install or load that module, or choose another scheduler`,
-      }
+const noScheduler = (name: string): string =>
+  `the kernel has no scheduler '${name}' and could not load the module ip_vs_${name}; install or load that module, or choose another scheduler`
+const noEngine = (name: string): string =>
+  `the kernel has no persistence engine '${name}' and could not load the module ip_vs_pe_${name}; install or load that module, or leave the engine out`
+
+/** The kernel answers ENOENT for both; what was not named is there already. */
+const missingModule = ({ scheduler, engine }: Request, missing?: Missing): Meaning => {
+  if (engine !== undefined && (scheduler === undefined || missing === 'engine')) {
+    return { code: 'ERR_IPVS_NO_PERSISTENCE_ENGINE', why: noEngine(engine) }
+  }
+  const why = noScheduler(scheduler ?? '')
+  const isOpen = engine !== undefined && missing === undefined
+  return {
+    code: 'ERR_IPVS_NO_SCHEDULER',
+    why: isOpen ? `${why}; or: ${noEngine(engine)}` : why,
+  }
+}
 
 const refused = (why: string): Meaning => ({ code: 'ERR_IPVS_REFUSED', why })
 
@@ -174,7 +181,7 @@ const meanings: Readonly<
     [EINVAL]: () => refused('a timeout is longer than the kernel can hold, (2^31-1)/HZ seconds'),
   },
   proc: {
-    [ENOENT]: () => noFamily(ENOENT),
+    [ENOENT]: () => unprepared(ENOENT),
   },
   RTM_NEWADDR: {
     [EEXIST]: () => ({ code: 'ERR_HOST_ADDRESS_EXISTS', why: 'the device has it already' }),
@@ -196,7 +203,7 @@ const meanings: Readonly<
   },
 }
 
-const isHost = (request: Request): boolean => /^(RTM_|sysctl)/.test(request.command)
+const isHost = (request: Request): boolean => /^(RTM_|sysctl$|host$)/.test(request.command)
 
 const permission = (request: Request): Meaning =>
   isHost(request)
@@ -222,10 +229,10 @@ const refusal = (request: Request, errno: number, missing?: Missing): Meaning =>
   }
 }
 
-const noNamespace = (errno: number): Meaning => {
-  if (errno === EPERM) {
+const noNamespace = (request: Request, errno: number): Meaning => {
+  if (errno === EPERM || errno === EACCES) {
     return {
-      code: 'ERR_IPVS_PERMISSION',
+      code: isHost(request) ? 'ERR_HOST_PERMISSION' : 'ERR_IPVS_PERMISSION',
       why: 'entering a network namespace needs CAP_SYS_ADMIN',
     }
   }
@@ -235,12 +242,29 @@ const noNamespace = (errno: number): Meaning => {
   }
 }
 
-const noFamily = (errno: number): Meaning =>
-  errno === ETIMEDOUT
+/** Before the request itself was sent: nothing was changed. */
+const unprepared = (errno: number): Meaning => {
+  if (errno === ENOENT) {
+    return {
+      code: 'ERR_IPVS_NOT_AVAILABLE',
+      why: `this kernel has no IPVS: ${explain(errno)}; the module ip_vs is missing or could not be loaded (in a container, load it on the host)`,
+    }
+  }
+  return errno === ETIMEDOUT
     ? { code: 'ERR_IPVS_TIMEOUT', why: 'the kernel did not answer in time; nothing was changed' }
     : {
-        code: 'ERR_IPVS_NOT_AVAILABLE',
-        why: `this kernel has no IPVS: ${explain(errno)}; the module ip_vs is missing or could not be loaded (in a container, load it on the host)`,
+        code: 'ERR_IPVS_MALFORMED_REPLY',
+        why: `the kernel's reply was lost or could not be read: ${explain(errno)}; nothing was changed`,
+      }
+}
+
+/** No netlink at all, or no more descriptors or memory. */
+const noSocket = (request: Request, errno: number): Meaning =>
+  errno === EAFNOSUPPORT || errno === EPROTONOSUPPORT
+    ? { code: 'ERR_IPVS_NOT_AVAILABLE', why: `this kernel has no netlink: ${explain(errno)}` }
+    : {
+        code: isHost(request) ? 'ERR_HOST_REFUSED' : 'ERR_IPVS_REFUSED',
+        why: `no netlink socket could be opened: ${explain(errno)}; nothing was changed`,
       }
 
 /** What the addon itself found out when it laid a patch over the service. */
@@ -281,9 +305,9 @@ const unanswered = (request: Request, errno: number): Meaning => {
 export const meaningOf = (failure: KnownFailure, request: Request): Meaning => {
   switch (failure.stage) {
     case Stage.namespace:
-      return noNamespace(failure.errno)
+      return noNamespace(request, failure.errno)
     case Stage.family:
-      return noFamily(failure.errno)
+      return unprepared(failure.errno)
     case Stage.send:
       return unsent(request, failure.errno)
     case Stage.reply:
@@ -291,9 +315,6 @@ export const meaningOf = (failure: KnownFailure, request: Request): Meaning => {
     case Stage.kernel:
       return refusal(request, failure.errno, failure.missing)
     default:
-      return {
-        code: 'ERR_IPVS_NOT_AVAILABLE',
-        why: `no netlink socket could be opened: ${explain(failure.errno)}`,
-      }
+      return noSocket(request, failure.errno)
   }
 }

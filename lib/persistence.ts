@@ -57,8 +57,9 @@ const takeNetmask = (properties: Properties, path: string, family: Family): Uint
   }
   const { bytes, family: maskFamily } = takeNumericAddress(netmask, `${path}.netmask`)
   const mask = bytes.subarray(0, 4)
-  if (maskFamily === 'ipv6' || mask.every((byte) => byte === 0)) {
-    throw wrongValue(`${path}.netmask`, 'a dotted IPv4 mask with at least one bit', netmask)
+  const length = maskFamily === 'ipv4' ? prefixOfMask(mask) : undefined
+  if (length === undefined || length === 0) {
+    throw wrongValue(`${path}.netmask`, 'a dotted IPv4 mask of leading ones', netmask)
   }
   return mask
 }
@@ -115,9 +116,10 @@ export const takePersistencePatch = (
   const properties = takeObject(value, path, persistenceNames)
   const { timeout, prefixLength, netmask, engine } = properties
   const namesMask = prefixLength !== undefined || netmask !== undefined
+  // Taking an engine away does not make a service persistent.
+  const switchesOn = namesMask || timeout !== undefined || engine !== null
   return {
-    flags: PERSISTENT,
-    flagsMask: PERSISTENT,
+    ...(switchesOn ? { flags: PERSISTENT, flagsMask: PERSISTENT } : { flags: 0, flagsMask: 0 }),
     ...(timeout !== undefined && {
       timeout: takeInteger(timeout, `${path}.timeout`, 1, mostTimeout),
     }),

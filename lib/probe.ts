@@ -1,7 +1,7 @@
 // Asking the kernel again, where it said only that something is missing.
 
 import { familyNumbers } from './address.js'
-import { ENOENT, Stage } from './meanings.js'
+import { EINVAL, ENOENT, Stage } from './meanings.js'
 import type { KnownFailure, Missing, Request } from './meanings.js'
 import type { ServiceFields } from './records.js'
 
@@ -32,6 +32,9 @@ export const schedulerProbe = ({
   },
 })
 
-/** What the answer to the probe says. */
-export const missingAfter = (answer: KnownFailure | undefined): Missing =>
-  answer?.errno === ENOENT ? 'scheduler' : 'engine'
+/** What the answer to the probe says; undefined when it leaves the question open. */
+export const missingAfter = (answer: KnownFailure | undefined): Missing | undefined => {
+  if (answer?.stage !== Stage.kernel) return undefined
+  if (answer.errno === ENOENT) return 'scheduler'
+  return answer.errno === EINVAL ? 'engine' : undefined
+}

@@ -1,10 +1,10 @@
 // What a machine needs to be a real server, and the way back.
 
 import { missingArpSuppression } from './arp.js'
-import { IpvsError } from './errors.js'
+import type { ArpChange } from './arp.js'
+import { abortError, IpvsError } from './errors.js'
 import { nameSetting, readSetting, writeSetting } from './sysctl.js'
-import type { SettingPath } from './sysctl.js'
-import { addVip, deleteVip, listAddresses, vipOn } from './vip.js'
+import { addVip, deleteVip, listAddresses, vipOn, withLabel } from './vip.js'
 import type { Vip } from './vip.js'
 import { takeAddress, takeDevice, takeList, takeObject, takeOneOf, wrongType } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
@@ -16,10 +16,11 @@ export type WithNative = <T>(
   work: (native: HostConnection) => Promise<T>,
 ) => Promise<T>
 
-/** One change that was made, and how to take it back. */
+/** One change, and how to take it back. */
 interface Step {
   readonly change: HostChange
-  /** False when somebody else changed or removed it meanwhile. */
+  readonly apply: (native: HostConnection) => Promise<void>
+  /** False when somebody else changed it meanwhile. */
   readonly undo: (native: HostConnection) => Promise<boolean>
 }
 
@@ -48,25 +49,18 @@ export const takeRealServerProfile = (value: unknown): RealServerPlan => {
   return { vips, devices: needsArp ? devices : [] }
 }
 
-const writeStep = async (
-  native: HostConnection,
-  setting: SettingPath,
-  before: string,
-  after: string,
-): Promise<Step> => {
-  await writeSetting(native, setting, after)
-  return {
-    change: { kind: 'sysctl', name: nameSetting(setting), before, after },
-    undo: async (later) => {
-      if ((await readSetting(later, setting)) !== after) return false
-      await writeSetting(later, setting, before)
-      return true
-    },
-  }
-}
+const settingStep = ({ setting, before, after }: ArpChange): Step => ({
+  change: { kind: 'sysctl', name: nameSetting(setting), before, after },
+  apply: (native) => writeSetting(native, setting, after),
+  undo: async (native) => {
+    if ((await readSetting(native, setting)) !== after) return false
+    await writeSetting(native, setting, before)
+    return true
+  },
+})
 
-const addressStep = async (native: HostConnection, vip: Vip): Promise<Step> => {
-  const { address, prefixLength, device, label } = await addVip(native, vip)
+const addressStep = (vip: Vip): Step => {
+  const { address, prefixLength, device, label } = vip
   return {
     change: {
       kind: 'address',
@@ -75,8 +69,11 @@ const addressStep = async (native: HostConnection, vip: Vip): Promise<Step> => {
       device,
       ...(label !== undefined && { label }),
     },
-    undo: async (later) => {
-      await deleteVip(later, { ...vip, label })
+    apply: async (native) => {
+      await addVip(native, vip)
+    },
+    undo: async (native) => {
+      await deleteVip(native, vip)
       return true
     },
   }
@@ -87,74 +84,101 @@ const isGone = (error: unknown): boolean =>
   IpvsError.is(error) &&
   ['ERR_HOST_NO_ADDRESS', 'ERR_HOST_NO_DEVICE', 'ERR_HOST_NO_SYSCTL'].includes(error.code)
 
-/** Takes the steps back, the last one first. Goes on after a failure, and then rejects with it. */
-const undoSteps = async (native: HostConnection, steps: readonly Step[]): Promise<UndoReport> => {
-  const restored: HostChange[] = []
-  const left: HostChange[] = []
-  const failures: unknown[] = []
-  for (const { change, undo } of steps.toReversed()) {
-    try {
-      const list = (await undo(native)) ? restored : left
-      list.push(change)
-    } catch (error) {
-      if (isGone(error)) left.push(change)
-      else failures.push(error)
-    }
-  }
-  if (failures.length > 0) {
-    throw new AggregateError(failures, 'Not everything could be put back as it was')
-  }
-  return { restored, left }
-}
-
-/** ARP before the address, so that the VIP is never announced. */
+/** ARP before the address, so that the VIP is never announced. What is right already has no step. */
 async function* realServerSteps(
   native: HostConnection,
   { vips, devices }: RealServerPlan,
 ): AsyncGenerator<Step> {
   if (devices.length > 0) {
-    for (const { setting, before, after } of await missingArpSuppression(native, devices)) {
-      yield writeStep(native, setting, before, after)
-    }
+    for (const change of await missingArpSuppression(native, devices)) yield settingStep(change)
   }
   for (const vip of vips) {
     const present = await listAddresses(native, vip.device)
     if (present.some(({ address }) => address === vip.address)) continue
-    yield addressStep(native, vip)
+    yield addressStep(withLabel(vip, present))
   }
 }
 
-const makePreparation = (steps: readonly Step[], withNative: WithNative): Preparation => {
-  let undone: Promise<UndoReport> | undefined
-  const undo = async (): Promise<UndoReport> => {
-    undone ??= withNative('undo', async (native) => undoSteps(native, steps))
-    return undone
+/** Steps that were made, and what became of them when they were taken back. */
+class Trail {
+  #steps: Step[] = []
+  readonly #restored: HostChange[] = []
+  readonly #left: HostChange[] = []
+
+  get changes(): readonly HostChange[] {
+    return this.#steps.map(({ change }) => change)
   }
-  return {
-    changed: steps.map(({ change }) => change),
-    undo,
-    [Symbol.asyncDispose]: async () => {
-      await undo()
-    },
+
+  async make(native: HostConnection, step: Step): Promise<void> {
+    try {
+      await step.apply(native)
+    } catch (error) {
+      // It may have been made, so it is taken back with the others.
+      if (IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN') this.#steps.push(step)
+      throw error
+    }
+    this.#steps.push(step)
   }
+
+  /**
+   * Takes the steps back, the last one first. Goes on after a failure and then rejects with it; the
+   * next time only what failed is tried again.
+   */
+  async undo(native: HostConnection): Promise<UndoReport> {
+    const failed: Step[] = []
+    const failures: unknown[] = []
+    for (const step of this.#steps.toReversed()) {
+      try {
+        const list = (await step.undo(native)) ? this.#restored : this.#left
+        list.push(step.change)
+      } catch (error) {
+        if (isGone(error)) {
+          this.#left.push(step.change)
+        } else {
+          failed.unshift(step)
+          failures.push(error)
+        }
+      }
+    }
+    this.#steps = failed
+    if (failures.length > 0) {
+      throw new AggregateError(failures, 'Not everything could be put back as it was')
+    }
+    return { restored: [...this.#restored], left: [...this.#left] }
+  }
+}
+
+const abandon = async (native: HostConnection, trail: Trail, error: unknown): Promise<never> => {
+  await trail.undo(native).catch((undoError: unknown) => {
+    throw new AggregateError(
+      [error, undoError],
+      'The preparation failed, and not everything could be put back as it was',
+    )
+  })
+  throw error
 }
 
 export const prepareRealServer = async (
   native: HostConnection,
   plan: RealServerPlan,
   withNative: WithNative,
+  signal: AbortSignal | undefined,
 ): Promise<Preparation> => {
-  const steps: Step[] = []
+  const trail = new Trail()
   try {
-    for await (const step of realServerSteps(native, plan)) steps.push(step)
+    for await (const step of realServerSteps(native, plan)) {
+      if (signal?.aborted === true) throw abortError(signal, false)
+      await trail.make(native, step)
+    }
   } catch (error) {
-    await undoSteps(native, steps).catch((undoError: unknown) => {
-      throw new AggregateError(
-        [error, undoError],
-        'The preparation failed, and not everything could be put back as it was',
-      )
-    })
-    throw error
+    return abandon(native, trail, error)
   }
-  return makePreparation(steps, withNative)
+  const undo = (): Promise<UndoReport> => withNative('undo', (later) => trail.undo(later))
+  return {
+    changed: trail.changes,
+    undo,
+    [Symbol.asyncDispose]: async () => {
+      await undo()
+    },
+  }
 }

@@ -3,7 +3,7 @@
 
 import { Memory } from './memory.js'
 import { loadAddon } from './native.js'
-import type { Layout, TableLayout } from '../types/addon.js'
+import type { Layout, RowLayout, TableLayout } from '../types/addon.js'
 
 /** The configuration of a service as the kernel counts it. Absent fields are not sent. */
 export interface ServiceFields {
@@ -91,29 +91,10 @@ export type CounterFields<Total> = Readonly<
   Record<(typeof totals)[number], Total> & Record<(typeof rates)[number], number>
 >
 
-/** `netlink::Wire`, by number. */
-const Wire = {
-  u8: 0,
-  u16: 1,
-  be16: 2,
-  u32: 3,
-  flags: 4,
-  raw32: 5,
-  address: 6,
-  text: 7,
-  counter: 8,
-  counters: 9,
-  countersOld: 10,
-} as const
-
 type Value = number | string | Uint8Array
 
-interface Field {
-  readonly name: string
+interface Field extends RowLayout {
   readonly bit: number
-  readonly offset: number
-  readonly size: number
-  readonly wire: number
 }
 
 const allFlags = 0xffffffff
@@ -124,9 +105,9 @@ const writeField = (memory: Memory, at: number, value: Value): void => {
   else memory.bytes.set(value, at)
 }
 
-const readField = (memory: Memory, at: number, { wire, size }: Field): Value => {
-  if (wire === Wire.text) return memory.text(at, size)
-  if (wire === Wire.raw32 || wire === Wire.address) return memory.bytes.subarray(at, at + size)
+const readField = (memory: Memory, at: number, { kind, size }: Field): Value => {
+  if (kind === 'text') return memory.text(at, size)
+  if (kind === 'bytes') return memory.bytes.subarray(at, at + size)
   return memory.word(at)
 }
 
@@ -141,18 +122,18 @@ export class RecordTable<Fields extends object> {
     this.configSize = configSize
     this.#fields = rows
       .map((row, bit) => ({ ...row, bit }))
-      .filter(({ wire }) => wire < Wire.counter)
+      .filter(({ kind }) => kind !== 'counters')
   }
 
   /** Writes the fields that are given; the memory there must be zero. */
   write(memory: Memory, at: number, values: Fields): void {
     let present = 0
-    for (const { name, bit, offset, wire } of this.#fields) {
+    for (const { name, bit, offset, kind } of this.#fields) {
       const value = (values as Readonly<Record<string, Value | undefined>>)[name]
       if (value === undefined) continue
       present |= 1 << bit
       writeField(memory, at + offset, value)
-      if (wire !== Wire.flags) continue
+      if (kind !== 'flags') continue
       const { flagsMask = allFlags } = values as { readonly flagsMask?: number }
       memory.setWord(at + offset + 4, flagsMask)
     }

@@ -14,6 +14,7 @@ import {
   takeBoolean,
   takeInteger,
   takeName,
+  takeNumericAddress,
   takeObject,
   takeOneOf,
   wrongType,
@@ -80,9 +81,23 @@ const takeFwmarkKey = (properties: Properties, path: string): ServiceIdentity =>
   }
 }
 
-const takeAddressKey = (properties: Properties, path: string): ServiceIdentity => {
-  const protocol = takeOneOf(properties['protocol'], `${path}.protocol`, protocols)
-  const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
+const takeKnownProtocol = (value: unknown, path: string): Protocol =>
+  takeOneOf(value, path, protocols)
+
+// What another program added can be named, whatever its protocol is.
+const takeAnyProtocol = (value: unknown, path: string): Protocol =>
+  typeof value === 'string' && /^\d{1,5}$/.test(value)
+    ? (value as Protocol)
+    : takeKnownProtocol(value, path)
+
+const numberOf = (protocol: Protocol): number =>
+  Object.hasOwn(protocolNumbers, protocol) ? protocolNumbers[protocol] : Number(protocol)
+
+const takeAddressKey = (properties: Properties, path: string, strict: boolean): ServiceIdentity => {
+  const takeProtocol = strict ? takeKnownProtocol : takeAnyProtocol
+  const protocol = takeProtocol(properties['protocol'], `${path}.protocol`)
+  const take = strict ? takeAddress : takeNumericAddress
+  const { family, bytes } = take(properties['address'], `${path}.address`)
   const port = takeInteger(properties['port'], `${path}.port`, 0, 65535)
   if (properties['family'] !== undefined && properties['family'] !== family) {
     throw wrongValue(`${path}.family`, `'${family}', as the address is`, properties['family'])
@@ -90,7 +105,7 @@ const takeAddressKey = (properties: Properties, path: string): ServiceIdentity =
   return {
     fields: {
       family: familyNumbers[family],
-      protocol: protocolNumbers[protocol],
+      protocol: numberOf(protocol),
       address: bytes,
       port,
     },
@@ -100,13 +115,16 @@ const takeAddressKey = (properties: Properties, path: string): ServiceIdentity =
   }
 }
 
-/** The identity of a service; the rest of a whole service is let pass. */
-export const takeServiceKey = (value: unknown, path: string): ServiceIdentity => {
+const takeIdentity = (value: unknown, path: string, strict: boolean): ServiceIdentity => {
   const properties = takeObject(value, path, allNames)
   return properties['fwmark'] === undefined
-    ? takeAddressKey(properties, path)
+    ? takeAddressKey(properties, path, strict)
     : takeFwmarkKey(properties, path)
 }
+
+/** The identity of a service; the rest of a whole service is let pass. */
+export const takeServiceKey = (value: unknown, path: string): ServiceIdentity =>
+  takeIdentity(value, path, false)
 
 const takeFlags = (value: unknown, path: string, scheduler: string): number => {
   if (value === undefined) return 0
@@ -132,7 +150,7 @@ const takeOnePacket = (value: unknown, path: string, fields: ServiceFields): num
 
 /** A whole service, every default filled in. */
 export const takeService = (value: unknown, path: string): ServiceIdentity => {
-  const identity = takeServiceKey(value, path)
+  const identity = takeIdentity(value, path, true)
   const properties = value as Properties
   const scheduler = takeName(
     orDefault(properties['scheduler'], defaultScheduler),
@@ -261,7 +279,7 @@ export const describeService = (fields: ServiceFields): Described => {
 
 /** For messages: `tcp 10.0.0.1:80`, `tcp [2001:db8::1]:80`, `fwmark 7 (ipv6)`. */
 export const nameService = (key: ServiceKey): string => {
-  if ('fwmark' in key) return `fwmark ${key.fwmark} (${key.family ?? 'ipv4'})`
+  if (key.fwmark !== undefined) return `fwmark ${key.fwmark} (${key.family ?? 'ipv4'})`
   return `${key.protocol} ${joinAddress(key.address, key.port)}`
 }
 

@@ -39,10 +39,12 @@ export const takeSettingValue = (value: unknown, path: string): string => {
     return String(value)
   }
   if (typeof value !== 'string') throw wrongType(path, allowedValue, value)
-  if (value.trim() === '' || /[\0\r\n]/.test(value) || value.length > 4000) {
+  const isBlank = value !== '' && value.trim() === ''
+  if (isBlank || /[\0\r\n]/.test(value) || value.length > 4000) {
     throw wrongValue(path, allowedValue, value)
   }
-  return value
+  // An empty write is none; a list is emptied by a line with nothing on it.
+  return value === '' ? '\n' : value
 }
 
 /** The dotted name of a setting; dots of a device's name are written as slashes. */

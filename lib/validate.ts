@@ -125,14 +125,16 @@ export const takeList = <T>(
 
 const callOptions = ['signal']
 
+export const takeSignal = (value: unknown, path: string): AbortSignal | undefined => {
+  if (value === undefined || value instanceof AbortSignal) return value
+  throw wrongType(path, 'an AbortSignal', value)
+}
+
 /** The last argument of a call: its signal, and whatever other options the call has. */
 export const takeOptions = (value: unknown, others: readonly string[] = []): Properties => {
   if (value === undefined) return {}
   const options = takeObject(value, 'options', [...callOptions, ...others])
-  const { signal } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('options.signal', 'an AbortSignal', signal)
-  }
+  takeSignal(options['signal'], 'options.signal')
   return options
 }
 

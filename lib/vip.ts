@@ -178,13 +178,19 @@ const freeLabel = (device: string, taken: readonly HostAddress[]): string => {
 const nameVip = ({ address, prefixLength, device }: Vip): string =>
   `${address}/${prefixLength} on ${device}`
 
+/** Gives an IPv4 address the first free label, unless it has one. */
+export const withLabel = (vip: Vip, present: readonly HostAddress[]): Vip =>
+  vip.label === undefined && vip.family === 'ipv4'
+    ? { ...vip, label: freeLabel(vip.device, present) }
+    : vip
+
 export const addVip = async (native: HostConnection, vip: Vip): Promise<HostAddress> => {
-  const present = await listAddresses(native, vip.device)
-  const label = vip.label ?? (vip.family === 'ipv4' ? freeLabel(vip.device, present) : undefined)
+  const present = vip.label === undefined ? await listAddresses(native, vip.device) : []
+  const { label, ...labelled } = withLabel(vip, present)
   await change(
     native,
     ADD,
-    { ...vip, label },
+    { ...labelled, label },
     {
       command: 'RTM_NEWADDR',
       what: () => `add address ${nameVip(vip)}`,

@@ -5,6 +5,28 @@
 
 namespace {
 
+const char* KindOf(netlink::Wire wire) {
+  switch (wire) {
+    case netlink::Wire::kU8:
+    case netlink::Wire::kU16:
+    case netlink::Wire::kBe16:
+    case netlink::Wire::kU32:
+      return "number";
+    case netlink::Wire::kFlags:
+      return "flags";
+    case netlink::Wire::kRaw32:
+    case netlink::Wire::kAddress:
+      return "bytes";
+    case netlink::Wire::kText:
+      return "text";
+    case netlink::Wire::kCounter:
+    case netlink::Wire::kCounters:
+    case netlink::Wire::kCountersOld:
+      return "counters";
+  }
+  return "unknown";
+}
+
 Napi::Object DescribeTable(Napi::Env env, const netlink::Table& table) {
   Napi::Array rows = Napi::Array::New(env, table.count);
   for (size_t i = 0; i < table.count; ++i) {
@@ -12,7 +34,7 @@ Napi::Object DescribeTable(Napi::Env env, const netlink::Table& table) {
     Napi::Object description = Napi::Object::New(env);
     description.Set("name", row.name);
     description.Set("id", row.id);
-    description.Set("wire", static_cast<uint32_t>(row.wire));
+    description.Set("kind", KindOf(row.wire));
     description.Set("offset", row.offset);
     description.Set("size", row.size);
     rows.Set(static_cast<uint32_t>(i), description);

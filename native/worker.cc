@@ -16,7 +16,15 @@ class Task : public Napi::AsyncWorker {
   Napi::Promise promise() const { return promise_.Promise(); }
 
   void Execute() override { work_(); }
-  void OnOK() override { promise_.Resolve(finish_(Env())); }
+  void OnOK() override {
+    try {
+      promise_.Resolve(finish_(Env()));
+    } catch (const Napi::Error& error) {
+      promise_.Reject(error.Value());
+    } catch (const std::exception& error) {
+      promise_.Reject(Napi::Error::New(Env(), error.what()).Value());
+    }
+  }
   void OnError(const Napi::Error& error) override { promise_.Reject(error.Value()); }
 
  private:

@@ -189,7 +189,8 @@ t.test('why nobody can be reached at an address', async (t) => {
     '::fffe:1.2.3.4': undefined,
     '::1:ffff:10.0.0.1': undefined,
     '::10.0.0.1': undefined,
-    'fe80::1': undefined,
+    'fe80::1': 'link-local',
+    'febf::1': 'link-local',
     'fec0::1': undefined,
     'feff::1': undefined,
   }

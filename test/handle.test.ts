@@ -129,7 +129,7 @@ interface Bed {
 }
 
 const makeBed = (fake = new FakeConnection()): Bed => {
-  const handle = new Handle<never>(undefined, () => fake as never)
+  const handle = new Handle<never>('ipvs', undefined, () => fake as never)
   const queue = new ChangeQueue(handle)
   const add = async (...marks: number[]): Promise<unknown> =>
     queue.add('test', marks.map(change), undefined)

@@ -136,7 +136,7 @@ const notYetCovered: readonly string[] = []
 interface Row {
   readonly name: string
   readonly id: number
-  readonly wire: number
+  readonly kind: string
   readonly offset: number
   readonly size: number
 }
@@ -276,7 +276,7 @@ const headerFields = (table: string): Row[] => {
     offset,
     size,
     id: 0,
-    wire: 0,
+    kind: 'number',
   })
   const present = row('present', 0, 4)
   if (table !== 'address') return [present]

@@ -63,23 +63,14 @@ const anyFlags = (
   )
 }
 
-const isContiguous = (bytes: readonly number[]): boolean =>
-  /^1+0*$/.test(bytes.map((byte) => byte.toString(2).padStart(8, '0')).join(''))
-
-const dottedMask = fc
-  .array(fc.nat(255), { minLength: 4, maxLength: 4 })
-  .filter((bytes) => bytes.some((byte) => byte !== 0))
-  .map((bytes) => ({
-    config: { netmask: bytes.join('.') },
-    full: isContiguous(bytes)
-      ? {
-          prefixLength: bytes.reduce(
-            (sum, byte) => sum + byte.toString(2).replaceAll('0', '').length,
-            0,
-          ),
-        }
-      : { netmask: bytes.join('.') },
-  }))
+const dottedMask = fc.integer({ min: 1, max: 32 }).map((prefixLength) => {
+  const bits = '1'.repeat(prefixLength).padEnd(32, '0')
+  const bytes = bits.match(/.{8}/g) ?? []
+  return {
+    config: { netmask: bytes.map((byte) => Number.parseInt(byte, 2)).join('.') },
+    full: { prefixLength },
+  }
+})
 
 const anyMask = (family: string): fc.Arbitrary<Case> => {
   const most = family === 'ipv4' ? 32 : 128

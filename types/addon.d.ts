@@ -5,8 +5,8 @@ export interface RowLayout {
   readonly name: string
   /** The kernel's attribute number. */
   readonly id: number
-  /** `netlink::Wire`, by number. */
-  readonly wire: number
+  /** How JavaScript sees it: a word, a word and its mask, bytes, text, or a nest of its own. */
+  readonly kind: 'number' | 'flags' | 'bytes' | 'text' | 'counters'
   /** In bytes. */
   readonly offset: number
   /** In bytes. */

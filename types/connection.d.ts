@@ -1,12 +1,15 @@
 // Entries of the connection table.
 
 import type { DestinationKey } from './destination.js'
+import type { Destination } from './observed.js'
 import type { AddressServiceKey } from './service.js'
 import type { CallOptions } from './ipvs.js'
 
 /** An address with a port. */
 export interface Endpoint {
+  /** Numeric, in canonical form (RFC 5952). */
   readonly address: string
+  /** 0 to 65535. */
   readonly port: number
 }
 
@@ -18,6 +21,7 @@ export interface ConnectionEntry {
   readonly client: Endpoint
   /** What the client connected to. Of a fwmark service's template: the mark as an address. */
   readonly virtual: Endpoint
+  /** The real server. */
   readonly destination: Endpoint
   /**
    * The kernel's name of the state: for tcp `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`, `FIN_WAIT`,
@@ -38,7 +42,7 @@ export interface ConnectionFilter extends CallOptions {
   /** Only those of this service. The kernel does not say which belong to a fwmark service. */
   readonly service?: AddressServiceKey | undefined
   /** Only those to this destination; on any port when it has none. */
-  readonly destination?: DestinationKey | undefined
+  readonly destination?: DestinationKey | Destination | undefined
   /** Only those in this state or one of these. */
   readonly state?: string | readonly string[] | undefined
 }

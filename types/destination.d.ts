@@ -35,19 +35,27 @@ export type Forwarding = 'nat' | 'dr' | 'tun'
  * 5.2, gre of 5.3.
  */
 export type Tunnel =
-  | { readonly type: 'ipip' }
-  | { readonly type: 'gre'; readonly checksum?: 'none' | 'csum' | undefined }
   | {
+      /** IP in IP. */
+      readonly type: 'ipip'
+    }
+  | {
+      /** Generic routing encapsulation. */
+      readonly type: 'gre'
+      /** Whether packets carry a checksum. Default `'none'`. */
+      readonly checksum?: 'none' | 'csum' | undefined
+    }
+  | {
+      /** Generic UDP encapsulation. */
       readonly type: 'gue'
       /** UDP port of the tunnel on the real server, 1 to 65535. */
       readonly port: number
+      /** Whether packets carry a checksum, or its remote offload. Default `'none'`. */
       readonly checksum?: 'none' | 'csum' | 'remcsum' | undefined
     }
 
-/** Everything about a destination that can be set and is not its identity. */
-export interface DestinationSettings {
-  /** See {@link Forwarding}. Default `'dr'`, as ipvsadm(8). */
-  readonly forwarding?: Forwarding | undefined
+/** What every destination has, however it is forwarded to. */
+export interface DestinationLimits {
   /**
    * Share of the work, relative to the other destinations, 0 to 2^31-1. Default 1. With 0 the
    * destination keeps its connections and gets no new ones.
@@ -66,15 +74,40 @@ export interface DestinationSettings {
    * Kernel: `IPVS_DEST_ATTR_L_THRESH`, u32.
    */
   readonly lowerThreshold?: number | undefined
-  /** Only with `tun` forwarding. Default `{ type: 'ipip' }`. */
-  readonly tunnel?: Tunnel | undefined
 }
+
+/** How packets reach a destination. Only `tun` has a tunnel. */
+export type DestinationForwarding =
+  | {
+      /** See {@link Forwarding}. Default `'dr'`, as ipvsadm(8). */
+      readonly forwarding?: 'nat' | 'dr' | undefined
+      /** Only with `tun` forwarding. */
+      readonly tunnel?: undefined
+    }
+  | {
+      /** See {@link Forwarding}. */
+      readonly forwarding: 'tun'
+      /** See {@link Tunnel}. Default `{ type: 'ipip' }`. */
+      readonly tunnel?: Tunnel | undefined
+    }
+
+/** Everything about a destination that can be set and is not its identity. */
+export type DestinationSettings = DestinationLimits & DestinationForwarding
 
 /**
  * Changes of {@link Ipvs.patchDestination}: what is not named stays as it is. A `tunnel` implies `tun`
  * forwarding, and another forwarding drops the tunnel.
  */
-export type DestinationChanges = DestinationSettings
+export type DestinationChanges = DestinationLimits &
+  (
+    | DestinationForwarding
+    | {
+        /** May be left out: a tunnel implies it. */
+        readonly forwarding?: 'tun' | undefined
+        /** See {@link Tunnel}. Replaces the whole tunnel. */
+        readonly tunnel: Tunnel
+      }
+  )
 
 /** A destination as it is created or replaced. */
 export type DestinationConfig = DestinationKey & DestinationSettings

@@ -54,6 +54,7 @@ export type IpvsErrorCode =
 
 /** What an `IpvsError` carries beside `message` and `stack`. */
 export interface IpvsErrorDetails {
+  /** See {@link IpvsErrorCode}. */
   readonly code: IpvsErrorCode
   /** Negative, as Node's own; 0 when no errno is involved. */
   readonly errno: number

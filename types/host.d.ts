@@ -5,7 +5,9 @@ import type { CallOptions } from './ipvs.js'
 
 /** One address of a network device. */
 export interface HostAddress {
+  /** In canonical form (RFC 5952). `IFA_LOCAL` or `IFA_ADDRESS`. */
   readonly address: string
+  /** Of the address. `ifa_family`. */
   readonly family: Family
   /** 0 to 32 or 128. */
   readonly prefixLength: number
@@ -43,6 +45,7 @@ export interface VipConfig extends VipKey {
 
 /** ARP settings of one device, and what is effective. */
 export interface ArpState {
+  /** Name of the network device. */
   readonly device: string
   /**
    * `net.ipv4.conf.<device>.arp_ignore` as it is effective: the larger of `all` and the device. 1
@@ -58,22 +61,34 @@ export interface ArpState {
   readonly suppressed: boolean
 }
 
+/** A kernel setting that was written. */
+export interface SysctlChange {
+  /** Tells it from an address. */
+  readonly kind: 'sysctl'
+  /** Dotted name. */
+  readonly name: string
+  /** Its value before, as read. */
+  readonly before: string
+  /** Its value after, as written. */
+  readonly after: string
+}
+
+/** An address that was added. */
+export interface AddressChange {
+  /** Tells it from a setting. */
+  readonly kind: 'address'
+  /** See {@link HostAddress.address}. */
+  readonly address: string
+  /** See {@link HostAddress.prefixLength}. */
+  readonly prefixLength: number
+  /** See {@link HostAddress.device}. */
+  readonly device: string
+  /** See {@link HostAddress.label}. */
+  readonly label?: string
+}
+
 /** One thing that {@link Host.prepareRealServer} changed. */
-export type HostChange =
-  | {
-      readonly kind: 'sysctl'
-      /** Dotted name. */
-      readonly name: string
-      readonly before: string
-      readonly after: string
-    }
-  | {
-      readonly kind: 'address'
-      readonly address: string
-      readonly prefixLength: number
-      readonly device: string
-      readonly label?: string
-    }
+export type HostChange = SysctlChange | AddressChange
 
 /** What was changed, and the way back. */
 export interface Preparation extends AsyncDisposable {
@@ -81,13 +96,14 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. A setting that somebody else changed
-   * meanwhile is left alone. Undoing twice is harmless.
+   * meanwhile is left alone. Undoing twice is harmless; after a failure only what failed is tried again.
    */
   undo(): Promise<UndoReport>
 }
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
+  /** Put back as it was. */
   readonly restored: readonly HostChange[]
   /** Left alone, because somebody else changed or removed it meanwhile. */
   readonly left: readonly HostChange[]
@@ -117,7 +133,9 @@ export interface ForwardOptions extends CallOptions {
  *
  * Every call rejects with a `TypeError` or `RangeError` for wrong arguments, before anything is
  * touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
- * `ERR_IPVS_NOT_AVAILABLE` or `ERR_IPVS_CLOSED`. Only further codes are listed below.
+ * `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_NO_NETNS`, `ERR_IPVS_TIMEOUT`, `ERR_IPVS_MALFORMED_REPLY` or
+ * `ERR_IPVS_CLOSED`; a change of an address also with `ERR_IPVS_OUTCOME_UNKNOWN`. Only further codes
+ * are listed below. The calls of one handle are carried out one after the other, in their order.
  */
 export interface Host extends AsyncDisposable {
   /**
@@ -137,6 +155,7 @@ export interface Host extends AsyncDisposable {
    * needs it. `net.ipv4.ip_forward`, or `net.ipv6.conf.all.forwarding`.
    */
   ipForward(options?: ForwardOptions): Promise<boolean>
+  /** Sets it, and answers what it is then. */
   ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
   /** All addresses, or those of one device. Rejects with `ERR_HOST_NO_DEVICE`. Kernel: `RTM_GETADDR`. */
   listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]>
@@ -164,8 +183,8 @@ export interface Host extends AsyncDisposable {
   suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
    * Makes this machine a real server: ARP first, then the VIP on `lo`, so that the address is never
-   * announced. What is right already stays and is not in the answer. When a step fails, the earlier
-   * ones are undone before the call rejects. Rejects with `ERR_HOST_NO_DEVICE`.
+   * announced. What is right already stays and is not in the answer. When a step fails or the call is
+   * aborted, the earlier ones are undone before it rejects. Rejects with `ERR_HOST_NO_DEVICE`.
    */
   prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
   /**

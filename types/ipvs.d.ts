@@ -72,36 +72,115 @@ export interface OpenOptions {
   readonly timeout?: number | undefined
 }
 
+/** {@link Ipvs.addService} or {@link Ipvs.editService} in a batch. */
+export interface ServiceOperation {
+  /** The verb. */
+  readonly op: 'addService' | 'editService'
+  /** The service as the verb takes it. */
+  readonly service: ServiceConfig
+}
+
+/** {@link Ipvs.patchService} in a batch. */
+export interface PatchServiceOperation {
+  /** The verb. */
+  readonly op: 'patchService'
+  /** Which service. */
+  readonly service: ServiceKey
+  /** What is to change of it. */
+  readonly changes: ServiceChanges
+}
+
+/** {@link Ipvs.deleteService} in a batch. */
+export interface DeleteServiceOperation {
+  /** The verb. */
+  readonly op: 'deleteService'
+  /** Which service. */
+  readonly service: ServiceKey
+}
+
+/** {@link Ipvs.addDestination} or {@link Ipvs.editDestination} in a batch. */
+export interface DestinationOperation {
+  /** The verb. */
+  readonly op: 'addDestination' | 'editDestination'
+  /** Which service. */
+  readonly service: ServiceKey
+  /** The destination as the verb takes it. */
+  readonly destination: DestinationConfig | Destination
+}
+
+/** {@link Ipvs.patchDestination} in a batch. */
+export interface PatchDestinationOperation {
+  /** The verb. */
+  readonly op: 'patchDestination'
+  /** Which service. */
+  readonly service: ServiceKey
+  /** Which destination. */
+  readonly destination: DestinationKey
+  /** What is to change of it. */
+  readonly changes: DestinationChanges
+}
+
+/** {@link Ipvs.deleteDestination} in a batch. */
+export interface DeleteDestinationOperation {
+  /** The verb. */
+  readonly op: 'deleteDestination'
+  /** Which service. */
+  readonly service: ServiceKey
+  /** Which destination. */
+  readonly destination: DestinationKey
+}
+
+/** {@link Ipvs.zero} in a batch. */
+export interface ZeroOperation {
+  /** The verb. */
+  readonly op: 'zero'
+  /** Which service; all counters when absent. */
+  readonly service?: ServiceKey | undefined
+}
+
+/** {@link Ipvs.setTimeouts} in a batch. */
+export interface SetTimeoutsOperation {
+  /** The verb. */
+  readonly op: 'setTimeouts'
+  /** Those that are to change. */
+  readonly timeouts: Partial<Timeouts>
+}
+
+/** {@link Ipvs.startSyncDaemon} in a batch. */
+export interface StartSyncDaemonOperation {
+  /** The verb. */
+  readonly op: 'startSyncDaemon'
+  /** The daemon as the verb takes it. */
+  readonly daemon: SyncDaemonConfig
+}
+
+/** {@link Ipvs.stopSyncDaemon} in a batch. */
+export interface StopSyncDaemonOperation {
+  /** The verb. */
+  readonly op: 'stopSyncDaemon'
+  /** Which daemon. */
+  readonly role: SyncRole
+}
+
+/** {@link Ipvs.clear} in a batch. */
+export interface ClearOperation {
+  /** The verb. */
+  readonly op: 'clear'
+}
+
 /** One change of {@link Ipvs.batch}. */
 export type Operation =
-  | { readonly op: 'addService' | 'editService'; readonly service: ServiceConfig }
-  | { readonly op: 'deleteService'; readonly service: ServiceKey }
-  | {
-      readonly op: 'addDestination' | 'editDestination'
-      readonly service: ServiceKey
-      readonly destination: DestinationConfig | Destination
-    }
-  | {
-      readonly op: 'deleteDestination'
-      readonly service: ServiceKey
-      readonly destination: DestinationKey
-    }
-  | {
-      readonly op: 'patchService'
-      readonly service: ServiceKey
-      readonly changes: ServiceChanges
-    }
-  | {
-      readonly op: 'patchDestination'
-      readonly service: ServiceKey
-      readonly destination: DestinationKey
-      readonly changes: DestinationChanges
-    }
-  | { readonly op: 'zero'; readonly service?: ServiceKey | undefined }
-  | { readonly op: 'setTimeouts'; readonly timeouts: Partial<Timeouts> }
-  | { readonly op: 'startSyncDaemon'; readonly daemon: SyncDaemonConfig }
-  | { readonly op: 'stopSyncDaemon'; readonly role: SyncRole }
-  | { readonly op: 'clear' }
+  | ServiceOperation
+  | PatchServiceOperation
+  | DeleteServiceOperation
+  | DestinationOperation
+  | PatchDestinationOperation
+  | DeleteDestinationOperation
+  | ZeroOperation
+  | SetTimeoutsOperation
+  | StartSyncDaemonOperation
+  | StopSyncDaemonOperation
+  | ClearOperation
 
 /** What became of one change of {@link Ipvs.batch}. */
 export type OperationOutcome =
@@ -115,15 +194,17 @@ export type OperationOutcome =
  * names the property, the value and what is allowed; unknown properties are refused. What the
  * kernel refuses is an `IpvsError`. Every call may reject with `ERR_IPVS_PERMISSION` (every command
  * needs CAP_NET_ADMIN in the initial user namespace), `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_CLOSED`
- * and `ERR_IPVS_MALFORMED_REPLY`; every change with `ERR_IPVS_OUTCOME_UNKNOWN`, every read with
- * `ERR_IPVS_TIMEOUT`. Only further codes are listed below.
+ * and `ERR_IPVS_MALFORMED_REPLY`; every call with `ERR_IPVS_TIMEOUT` when the kernel is silent and
+ * nothing was changed, every change with `ERR_IPVS_OUTCOME_UNKNOWN` when it may have been made. Only
+ * further codes are listed below.
  *
  * Changes of one handle are carried out in the order of the calls; those called in one tick, or
  * while others are under way, travel together. A read sees every change called before it.
  */
 export interface Ipvs extends AsyncDisposable {
   /**
-   * Creates a virtual service. `ipvsadm -A`. Kernel: `IPVS_CMD_NEW_SERVICE`.
+   * Creates a virtual service, without destinations (those of a snapshot are not added with it).
+   * `ipvsadm -A`. Kernel: `IPVS_CMD_NEW_SERVICE`.
    *
    * Rejects with `ERR_IPVS_SERVICE_EXISTS`, `ERR_IPVS_NO_SCHEDULER`,
    * `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
@@ -149,9 +230,11 @@ export interface Ipvs extends AsyncDisposable {
   deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void>
   /** Reads one virtual service. Kernel: `IPVS_CMD_GET_SERVICE`. Rejects with `ERR_IPVS_NO_SERVICE`. */
   getService(key: ServiceKey, options: BigIntReadOptions): Promise<Service<bigint>>
+  /** The same, with totals as numbers. */
   getService(key: ServiceKey, options?: ReadOptions): Promise<Service>
   /** Reads all virtual services, without destinations. None: `[]`. Kernel: a dump of `IPVS_CMD_GET_SERVICE`. */
   listServices(options: BigIntReadOptions): Promise<Service<bigint>[]>
+  /** The same, with totals as numbers. */
   listServices(options?: ReadOptions): Promise<Service[]>
   /**
    * Adds a destination to a service. `ipvsadm -a`. Kernel: `IPVS_CMD_NEW_DEST`.
@@ -200,9 +283,11 @@ export interface Ipvs extends AsyncDisposable {
    * list for a service that is not there.
    */
   listDestinations(key: ServiceKey, options: BigIntReadOptions): Promise<Destination<bigint>[]>
+  /** The same, with totals as numbers. */
   listDestinations(key: ServiceKey, options?: ReadOptions): Promise<Destination[]>
   /** Reads the whole table in one trip: every service with its destinations. `ipvsadm -Ln`. */
   snapshot(options: SnapshotOptions & BigIntReadOptions): Promise<VirtualServerState<bigint>[]>
+  /** The same, with totals as numbers. */
   snapshot(options?: SnapshotOptions): Promise<VirtualServerState[]>
   /**
    * Many changes in the fewest system calls (128 a send). Carried out in order, goes on after a
@@ -247,6 +332,7 @@ export interface Ipvs extends AsyncDisposable {
   connections(filter?: ConnectionFilter): AsyncIterable<ConnectionEntry>
   /** Reads the counters of the whole namespace. Source: `/proc/net/ip_vs_stats`. */
   totals(options: BigIntReadOptions): Promise<Stats<bigint>>
+  /** The same, with totals as numbers. */
   totals(options?: ReadOptions): Promise<Stats>
   /** Reads what the kernel says of itself. Kernel: `IPVS_CMD_GET_INFO`. */
   info(options?: CallOptions): Promise<Info>

@@ -1,13 +1,7 @@
 // What is read back from the kernel.
 
-import type { DestinationSettings, Forwarding } from './destination.js'
-import type {
-  AddressServiceKey,
-  Family,
-  FwmarkServiceKey,
-  Persistence,
-  SchedulerFlag,
-} from './service.js'
+import type { Forwarding, Tunnel } from './destination.js'
+import type { Family, Persistence, Protocol, SchedulerFlag } from './service.js'
 
 /**
  * Counters and rates of a service or a destination.
@@ -40,35 +34,65 @@ export interface Stats<Total extends number | bigint = number> {
   readonly bytesOutPerSecond: number
 }
 
-/** A virtual service as the kernel has it, every default filled in. */
-export type Service<Total extends number | bigint = number> = (
-  AddressServiceKey | (FwmarkServiceKey & { readonly family: Family })
-) & {
+/** The identity of a service that was read. See {@link AddressServiceKey}. */
+export interface ObservedAddressKey {
+  /** See {@link AddressServiceKey.protocol}. Another program's is its number, such as `'47'`. */
+  readonly protocol: Protocol
+  /** See {@link AddressServiceKey.address}; in canonical form (RFC 5952). */
+  readonly address: string
+  /** See {@link AddressServiceKey.port}. */
+  readonly port: number
+}
+
+/** The identity of a fwmark service that was read. See {@link FwmarkServiceKey}. */
+export interface ObservedFwmarkKey {
+  /** See {@link FwmarkServiceKey.fwmark}. */
+  readonly fwmark: number
+  /** See {@link FwmarkServiceKey.family}. */
+  readonly family: Family
+}
+
+/** The settings of a service that was read, every default filled in. */
+export interface ObservedServiceSettings<Total extends number | bigint = number> {
+  /** See {@link Scheduler}. */
   readonly scheduler: string
+  /** See {@link SchedulerFlag}; with the scheduler's own names where it has any. */
   readonly schedulerFlags: readonly SchedulerFlag[]
+  /** See {@link ServiceSettings.onePacket}. */
   readonly onePacket: boolean
-  /** Absent when the service is not persistent. */
+  /** See {@link Persistence}. Absent when the service is not persistent. */
   readonly persistence?: Persistence & { readonly timeout: number }
   /** Observed; ignored when the service is written back. */
   readonly stats: Stats<Total>
 }
 
+/** A virtual service as the kernel has it, every default filled in. */
+export type Service<Total extends number | bigint = number> = (
+  ObservedAddressKey | ObservedFwmarkKey
+) &
+  ObservedServiceSettings<Total>
+
 /** A destination as the kernel has it, every default filled in. */
-export interface Destination<Total extends number | bigint = number> extends Omit<
-  Required<DestinationSettings>,
-  'forwarding' | 'tunnel'
-> {
+export interface Destination<Total extends number | bigint = number> {
+  /** See {@link DestinationKey.address}; in canonical form (RFC 5952). */
   readonly address: string
+  /** See {@link DestinationKey.port}. */
   readonly port: number
   /** Observed: the family of {@link address}. */
   readonly family: Family
   /**
    * Beside the settable ones, the kernel knows `local` (`IP_VS_CONN_F_LOCALNODE` 1) and `bypass`
-   * (`IP_VS_CONN_F_BYPASS` 4).
+   * (`IP_VS_CONN_F_BYPASS` 4); those are refused when written.
    */
   readonly forwarding: Forwarding | 'local' | 'bypass'
-  /** Present with `tun` forwarding only. */
-  readonly tunnel?: NonNullable<DestinationSettings['tunnel']>
+  /** See {@link DestinationLimits.weight}. */
+  readonly weight: number
+  /** See {@link DestinationLimits.upperThreshold}. */
+  readonly upperThreshold: number
+  /** See {@link DestinationLimits.lowerThreshold}. */
+  readonly lowerThreshold: number
+  /** See {@link Tunnel}. Present with `tun` forwarding only. */
+  readonly tunnel?: Tunnel
   /** Observed: connections in an active state. `IPVS_DEST_ATTR_ACTIVE_CONNS`, u32. */
   readonly activeConnections: number
   /** Observed: connections in any other state. `IPVS_DEST_ATTR_INACT_CONNS`, u32. */
@@ -81,6 +105,7 @@ export interface Destination<Total extends number | bigint = number> extends Omi
 
 /** A virtual service with its destinations, as {@link Ipvs.snapshot} reads it. */
 export type VirtualServerState<Total extends number | bigint = number> = Service<Total> & {
+  /** In the kernel's order, the newest first. Not added with the service when it is written back. */
   readonly destinations: readonly Destination<Total>[]
 }
 

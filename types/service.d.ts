@@ -29,6 +29,8 @@ export interface AddressServiceKey {
    * Kernel: `IPVS_SVC_ATTR_PORT`, u16 in network order.
    */
   readonly port: number
+  /** Such a service has no mark. */
+  readonly fwmark?: undefined
 }
 
 /** A virtual service known by the firewall mark that netfilter put on the packets. */
@@ -37,6 +39,12 @@ export interface FwmarkServiceKey {
   readonly fwmark: number
   /** Family of the packets. Default `'ipv4'`. The same mark may serve both families. */
   readonly family?: Family | undefined
+  /** Such a service has none: any protocol. */
+  readonly protocol?: undefined
+  /** Such a service has none: any address. */
+  readonly address?: undefined
+  /** Such a service has none: any port. */
+  readonly port?: undefined
 }
 
 /** What identifies a virtual service. Where a key is wanted, a whole service may be passed. */
@@ -93,8 +101,9 @@ export interface Persistence {
    */
   readonly prefixLength?: number | undefined
   /**
-   * IPv4 only: the mask in dotted form, instead of {@link prefixLength}. It is what a service is
-   * read with whose mask, set by another program, is not contiguous.
+   * IPv4 only: the mask in dotted form, instead of {@link prefixLength}: leading ones, at least one.
+   * It is also what a service is read with whose mask, set by another program, is not of that form;
+   * such a one is refused when written.
    */
   readonly netmask?: string | undefined
   /**
@@ -128,8 +137,9 @@ export interface ServiceSettings {
 export interface ServiceChanges {
   /** Another scheduler drops the flags of the old one, unless new ones are named. */
   readonly scheduler?: Scheduler | undefined
-  /** Replaces all scheduler flags. */
+  /** Replaces all scheduler flags. See {@link SchedulerFlag}. */
   readonly schedulerFlags?: readonly SchedulerFlag[] | undefined
+  /** See {@link ServiceSettings.onePacket}. */
   readonly onePacket?: boolean | undefined
   /**
    * Changes what is named and makes the service persistent if it is not; `null` ends persistence, and

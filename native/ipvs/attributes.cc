@@ -89,6 +89,7 @@ constexpr Row kInfoRows[] = {
 
 static_assert(kServiceRows[5].id == 6 && kServiceRows[6].id == 7 && kServiceRows[7].id == 8,
               "kSchedulerRow, kFlagsRow and kTimeoutRow");
+static_assert(kDestinationRows[0].id == 11, "kDestinationFamilyRow");
 
 // JavaScript reads the counters through 64-bit views.
 static_assert(offsetof(ServiceRecord, counters) % 8 == 0 && sizeof(ServiceRecord) % 8 == 0);

@@ -100,7 +100,8 @@ extern const netlink::Table kInfoTable;
 constexpr uint32_t kAllRows = 0xffffffff;
 constexpr uint32_t kIdentityRows = 0x1f;
 
-// The bits of the rows that merging a patch looks at; the tables are held against them.
+// The bits of rows that the code itself looks at; the tables are held against them.
+constexpr uint32_t kDestinationFamilyRow = 1U << 0;
 constexpr uint32_t kSchedulerRow = 1U << 5;
 constexpr uint32_t kFlagsRow = 1U << 6;
 constexpr uint32_t kTimeoutRow = 1U << 7;

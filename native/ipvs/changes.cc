@@ -33,75 +33,79 @@ uint32_t DaemonStateOf(const uint8_t* daemon) {
   return Load<uint32_t>(daemon + offsetof(DaemonRecord, state));
 }
 
-// How many operations from the first on can travel in one send.
+// How many operations from the first on can travel in one send. A patch reads first, and whether a
+// daemon stopped is looked up before anything else happens.
 size_t ChunkLength(const uint8_t* operations, size_t count) {
   size_t length = 1;
-  while (length < count && length < kMessagesPerSend &&
-         !IsPatch(operations + length * OperationSize())) {
+  while (length < count && length < kMessagesPerSend) {
+    const uint8_t* next = operations + length * OperationSize();
+    if (IsPatch(next) || CommandOf(next - OperationSize()) == kDelDaemon) break;
     ++length;
   }
   return length;
 }
 
+bool IsSilence(const Outcome& outcome) {
+  const bool waited = outcome.stage == Stage::kReply || outcome.stage == Stage::kFamily;
+  return waited && outcome.error == ETIMEDOUT;
+}
+
 }  // namespace
 
-void Client::SendChunk(const uint8_t* operations, size_t count, std::vector<Outcome>* outcomes) {
-  Outcome outcome = Ready(&change_socket_);
+uint16_t Client::SendChunk(const uint8_t* operations, size_t count,
+                           std::vector<Outcome>* outcomes) {
+  Channel channel{&change_socket_, 0};
+  Outcome outcome = Ready(&channel);
   RequestBatch batch(&change_socket_);
   for (size_t i = 0; outcome.ok() && i < count; ++i) {
-    if (!WriteOperation(family_, operations + i * OperationSize(), &batch)) {
+    if (!WriteOperation(channel.family, operations + i * OperationSize(), &batch)) {
       outcome = Failure(Stage::kSend, EOPNOTSUPP);
     }
   }
   if (!outcome.ok()) {
     outcomes->assign(count, outcome);
-    return;
+    return channel.family;
   }
   // The kernel sometimes stops a daemon and sends no reply at all (kthread_stop answers -EINTR,
   // which netlink takes for a dump under way), so another request has to be the last.
   if (CommandOf(operations + (count - 1) * OperationSize()) == kDelDaemon) {
-    WriteQuery(family_, kGetInfo, 0, nullptr, &batch);
+    WriteQuery(channel.family, kGetInfo, 0, nullptr, &batch);
   }
   outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
   if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
   outcomes->resize(count);
+  return channel.family;
 }
 
 void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
   std::vector<Outcome> told;
-  SendChunk(operations, count, &told);
+  const uint16_t sent = SendChunk(operations, count, &told);
   // ENOENT also means that the family's number is stale (the module was reloaded), and then every
   // message has it. Nothing was executed, so sending again is safe.
   const bool maybe_stale = std::all_of(told.begin(), told.end(), [](const Outcome& outcome) {
     return netlink::IsRefusal(outcome, ENOENT);
   });
   if (maybe_stale) {
-    const uint16_t before = family_;
-    const Outcome resolved = Resolve(&change_socket_);
+    Channel channel{&change_socket_, 0};
+    const Outcome resolved = Resolve(&channel);
     if (!resolved.ok()) told.assign(count, resolved);
-    if (resolved.ok() && family_ != before) SendChunk(operations, count, &told);
+    if (resolved.ok() && channel.family != sent) SendChunk(operations, count, &told);
   }
   std::move(told.begin(), told.end(), outcomes);
-  ConfirmStops(operations, count, outcomes);
+  const size_t last = count - 1;
+  if (CommandOf(operations + last * OperationSize()) == kDelDaemon && outcomes[last].ok()) {
+    ConfirmStop(operations + last * OperationSize(), &outcomes[last]);
+  }
 }
 
 // No refusal arrived, which of a stop is not yet a success: look whether the daemon is gone.
-void Client::ConfirmStops(const uint8_t* operations, size_t count, Outcome* outcomes) {
+void Client::ConfirmStop(const uint8_t* operation, Outcome* outcome) {
   Records daemons;
-  bool known = false;
-  for (size_t i = 0; i < count; ++i) {
-    const uint8_t* operation = operations + i * OperationSize();
-    if (CommandOf(operation) != kDelDaemon || !outcomes[i].ok()) continue;
-    if (!known) {
-      const Outcome outcome = ReadDaemons(&daemons);
-      if (!outcome.ok()) outcomes[i] = Failure(Stage::kReply, outcome.error);
-      if (!outcome.ok()) continue;
-      known = true;
-    }
-    const uint32_t state = DaemonStateOf(operation + OperationServiceOffset());
-    for (size_t at = 0; at < daemons.size(); at += kDaemonTable.record_size) {
-      if (DaemonStateOf(&daemons[at]) == state) outcomes[i] = Failure(Stage::kReply, EBUSY);
-    }
+  const Outcome read = ReadDaemons(&daemons);
+  if (!read.ok()) *outcome = Failure(Stage::kReply, read.error);
+  const uint32_t state = DaemonStateOf(operation + OperationServiceOffset());
+  for (size_t at = 0; at < daemons.size(); at += kDaemonTable.record_size) {
+    if (DaemonStateOf(&daemons[at]) == state) *outcome = Failure(Stage::kReply, EBUSY);
   }
 }
 
@@ -149,7 +153,7 @@ void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
     }
     // A kernel that does not answer would cost the whole silence again for every further chunk.
     const Outcome& last = (*outcomes)[done + length - 1];
-    if (last.stage == Stage::kReply && last.error == ETIMEDOUT) return;
+    if (IsSilence(last)) return;
   }
 }
 

@@ -51,102 +51,115 @@ class Client::Lease {
   Socket socket_;
 };
 
-Outcome Client::Resolve(Socket* socket) {
+Outcome Client::Resolve(Channel* channel) {
   uint16_t id = 0;
-  Outcome outcome = netlink::ResolveFamily(socket, kFamilyName, Deadline(silence_), &id);
-  family_ = outcome.ok() ? id : 0;
-  if (!netlink::LeavesUsable(outcome)) socket->Close();
+  Outcome outcome = netlink::ResolveFamily(channel->socket, kFamilyName, Deadline(silence_), &id);
+  if (!netlink::LeavesUsable(outcome)) channel->socket->Close();
+  if (outcome.ok()) {
+    channel->family = id;
+    family_ = id;
+    return outcome;
+  }
+  if (netlink::IsRefusal(outcome, ENOENT)) family_ = 0;
   // Whatever went wrong, the request itself was not sent.
-  if (!outcome.ok()) outcome.stage = Stage::kFamily;
+  outcome.stage = Stage::kFamily;
   return outcome;
 }
 
-// Opens the socket and resolves the family where that is still to be done.
-Outcome Client::Ready(Socket* socket) {
-  if (!socket->valid()) {
-    Outcome outcome = Socket::Open(NETLINK_GENERIC, where_, socket);
+Outcome Client::Ready(Channel* channel) {
+  if (!channel->socket->valid()) {
+    Outcome outcome = Socket::Open(NETLINK_GENERIC, where_, channel->socket);
     if (!outcome.ok()) return outcome;
   }
-  return family_ != 0 ? Outcome{} : Resolve(socket);
+  channel->family = family_;
+  return channel->family != 0 ? Outcome{} : Resolve(channel);
 }
 
-Outcome Client::Read(const std::function<Outcome(Socket*)>& query) {
+Outcome Client::Read(const std::function<Outcome(const Channel&)>& query) {
   Lease lease(this);
-  Outcome outcome = Ready(lease.socket());
+  Channel channel{lease.socket(), 0};
+  Outcome outcome = Ready(&channel);
   if (!outcome.ok()) return outcome;
-  const uint16_t before = family_;
-  outcome = query(lease.socket());
+  outcome = query(channel);
   // No query of ours is answered ENOENT by IPVS itself: the family's number is stale.
   if (netlink::IsRefusal(outcome, ENOENT)) {
-    outcome = Resolve(lease.socket());
-    if (outcome.ok() && family_ != before) outcome = query(lease.socket());
+    const uint16_t before = channel.family;
+    Outcome resolved = Resolve(&channel);
+    if (!resolved.ok()) return resolved;
+    if (channel.family != before) outcome = query(channel);
   }
   if (netlink::LeavesUsable(outcome)) lease.GiveBack();
   return outcome;
 }
 
-Outcome Client::QueryOne(Socket* socket, Command command, const uint8_t* service,
-                         const netlink::Table& table, uint16_t top, Records* found) {
-  RequestBatch batch(socket);
-  WriteQuery(family_, command, 0, service, &batch);
+Outcome Client::QueryOne(const Channel& channel, Command command, const uint8_t* service,
+                         const netlink::Table& table, uint16_t top, Records* found) const {
+  RequestBatch batch(channel.socket);
+  WriteQuery(channel.family, command, 0, service, &batch);
   const size_t start = found->size();
   Outcome outcome = netlink::ExchangeOne(
-      socket, &batch, Deadline(silence_),
+      channel.socket, &batch, Deadline(silence_),
       [&](size_t, const Message& message) { return ReadRecord(table, top, message, found); });
   if (outcome.ok() && found->size() == start) return Failure(Stage::kReply, EBADMSG);
   return outcome;
 }
 
-Outcome Client::QueryAll(Socket* socket, Command command, const uint8_t* service,
-                         const netlink::Table& table, uint16_t top, Records* found) {
+Outcome Client::QueryAll(const Channel& channel, Command command, const uint8_t* service,
+                         const netlink::Table& table, uint16_t top, Records* found) const {
   const size_t start = found->size();
   Outcome outcome;
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     found->resize(start);
-    RequestBatch batch(socket);
-    WriteQuery(family_, command, NLM_F_DUMP, service, &batch);
-    outcome = netlink::Dump(socket, &batch, Deadline(silence_), [&](const Message& message) {
-      return ReadRecord(table, top, message, found);
-    });
+    RequestBatch batch(channel.socket);
+    WriteQuery(channel.family, command, NLM_F_DUMP, service, &batch);
+    outcome = netlink::Dump(
+        channel.socket, &batch, Deadline(silence_),
+        [&](const Message& message) { return ReadRecord(table, top, message, found); });
     if (outcome.stage != Stage::kReply || outcome.error != EINTR) break;
   }
   if (outcome.ok()) DropDuplicates(table, start, found);
   return outcome;
 }
 
+Outcome Client::QueryDestinations(const Channel& channel, const uint8_t* service,
+                                  Records* found) const {
+  const size_t start = found->size();
+  Outcome outcome = QueryAll(channel, kGetDest, service, kDestinationTable, kAttrDest, found);
+  InheritFamily(service, start, found);
+  return outcome;
+}
+
 Outcome Client::ReadService(const Records& service, Records* found) {
-  return Read([&](Socket* socket) {
-    return QueryOne(socket, kGetService, service.data(), kServiceTable, kAttrService, found);
+  return Read([&](const Channel& channel) {
+    return QueryOne(channel, kGetService, service.data(), kServiceTable, kAttrService, found);
   });
 }
 
 Outcome Client::ReadServices(Records* services) {
-  return Read([&](Socket* socket) {
-    return QueryAll(socket, kGetService, nullptr, kServiceTable, kAttrService, services);
+  return Read([&](const Channel& channel) {
+    return QueryAll(channel, kGetService, nullptr, kServiceTable, kAttrService, services);
   });
 }
 
 Outcome Client::ReadDestinations(const Records& service, Records* destinations) {
-  return Read([&](Socket* socket) {
-    Outcome outcome =
-        QueryAll(socket, kGetDest, service.data(), kDestinationTable, kAttrDest, destinations);
+  return Read([&](const Channel& channel) {
+    Outcome outcome = QueryDestinations(channel, service.data(), destinations);
     if (!outcome.ok() || !destinations->empty()) return outcome;
     Records unused;
-    return QueryOne(socket, kGetService, service.data(), kServiceTable, kAttrService, &unused);
+    return QueryOne(channel, kGetService, service.data(), kServiceTable, kAttrService, &unused);
   });
 }
 
-Outcome Client::ReadOnce(Socket* socket, Snapshot* snapshot) {
+Outcome Client::ReadOnce(const Channel& channel, Snapshot* snapshot) const {
   *snapshot = {};
   Outcome outcome =
-      QueryAll(socket, kGetService, nullptr, kServiceTable, kAttrService, &snapshot->services);
+      QueryAll(channel, kGetService, nullptr, kServiceTable, kAttrService, &snapshot->services);
   const size_t count = snapshot->services.size() / kServiceTable.record_size;
   for (size_t i = 0; outcome.ok() && i < count; ++i) {
     const uint8_t* service = snapshot->services.data() + i * kServiceTable.record_size;
     const size_t before = snapshot->destinations.size();
     // Of a service that vanished meanwhile there are none.
-    outcome =
-        QueryAll(socket, kGetDest, service, kDestinationTable, kAttrDest, &snapshot->destinations);
+    outcome = QueryDestinations(channel, service, &snapshot->destinations);
     const size_t added = snapshot->destinations.size() - before;
     snapshot->counts.push_back(static_cast<uint32_t>(added / kDestinationTable.record_size));
   }
@@ -154,12 +167,12 @@ Outcome Client::ReadOnce(Socket* socket, Snapshot* snapshot) {
 }
 
 Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {
-  return Read([&](Socket* socket) {
-    Outcome outcome = ReadOnce(socket, snapshot);
+  return Read([&](const Channel& channel) {
+    Outcome outcome = ReadOnce(channel, snapshot);
     if (!consistent) return outcome;
     for (int attempt = 1; outcome.ok() && attempt < kConsistentAttempts; ++attempt) {
       const std::vector<std::string> before = IdentitiesOf(*snapshot);
-      outcome = ReadOnce(socket, snapshot);
+      outcome = ReadOnce(channel, snapshot);
       if (outcome.ok() && IdentitiesOf(*snapshot) == before) return outcome;
     }
     return outcome.ok() ? Failure(Stage::kKernel, EAGAIN) : outcome;
@@ -167,20 +180,20 @@ Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {
 }
 
 Outcome Client::ReadConfig(Records* config) {
-  return Read([&](Socket* socket) {
-    return QueryOne(socket, kGetConfig, nullptr, kConfigTable, 0, config);
+  return Read([&](const Channel& channel) {
+    return QueryOne(channel, kGetConfig, nullptr, kConfigTable, 0, config);
   });
 }
 
 Outcome Client::ReadDaemons(Records* daemons) {
-  return Read([&](Socket* socket) {
-    return QueryAll(socket, kGetDaemon, nullptr, kDaemonTable, kAttrDaemon, daemons);
+  return Read([&](const Channel& channel) {
+    return QueryAll(channel, kGetDaemon, nullptr, kDaemonTable, kAttrDaemon, daemons);
   });
 }
 
 Outcome Client::ReadInfo(Records* info) {
   return Read(
-      [&](Socket* socket) { return QueryOne(socket, kGetInfo, nullptr, kInfoTable, 0, info); });
+      [&](const Channel& channel) { return QueryOne(channel, kGetInfo, nullptr, kInfoTable, 0, info); });
 }
 
 }  // namespace ipvs

@@ -41,26 +41,39 @@ class Client {
  private:
   class Lease;
 
-  netlink::Outcome Ready(netlink::Socket* socket);
-  netlink::Outcome Resolve(netlink::Socket* socket);
-  netlink::Outcome Read(const std::function<netlink::Outcome(netlink::Socket*)>& query);
-  netlink::Outcome QueryOne(netlink::Socket* socket, Command command, const uint8_t* service,
-                            const netlink::Table& table, uint16_t top, Records* found);
-  netlink::Outcome QueryAll(netlink::Socket* socket, Command command, const uint8_t* service,
-                            const netlink::Table& table, uint16_t top, Records* found);
-  netlink::Outcome ReadOnce(netlink::Socket* socket, Snapshot* snapshot);
+  // A socket, and the family's number for one exchange on it. The number is taken once and handed
+  // down: another thread may learn a new one meanwhile.
+  struct Channel {
+    netlink::Socket* socket;
+    uint16_t family;
+  };
+
+  // Opens the socket where that is still to be done and fills in the number.
+  netlink::Outcome Ready(Channel* channel);
+  // Asks the kernel for the number, whatever is known.
+  netlink::Outcome Resolve(Channel* channel);
+  netlink::Outcome Read(const std::function<netlink::Outcome(const Channel&)>& query);
+  netlink::Outcome QueryOne(const Channel& channel, Command command, const uint8_t* service,
+                            const netlink::Table& table, uint16_t top, Records* found) const;
+  netlink::Outcome QueryAll(const Channel& channel, Command command, const uint8_t* service,
+                            const netlink::Table& table, uint16_t top, Records* found) const;
+  netlink::Outcome QueryDestinations(const Channel& channel, const uint8_t* service,
+                                     Records* found) const;
+  netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot) const;
   // changes.cc
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
-  void SendChunk(const uint8_t* operations, size_t count, std::vector<netlink::Outcome>* outcomes);
+  // Answers the family's number that was sent with.
+  uint16_t SendChunk(const uint8_t* operations, size_t count,
+                     std::vector<netlink::Outcome>* outcomes);
   void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);
   netlink::Outcome Merge(const uint8_t* operation, Records* merged);
-  void ConfirmStops(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
+  void ConfirmStop(const uint8_t* operation, netlink::Outcome* outcome);
 
   const std::shared_ptr<netlink::NetworkNamespace> where_;
   const int silence_;
 
-  // The number the kernel gave the family; 0 before it is known. Never a failure: each call asks
-  // again, so that a module loaded later is found.
+  // The number the kernel last gave the family; 0 while it is unknown. Never a failure: each call
+  // asks again, so that a module loaded later is found.
   std::atomic<uint16_t> family_{0};
 
   std::mutex changing_;

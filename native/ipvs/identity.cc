@@ -22,6 +22,17 @@ void DropDuplicates(const netlink::Table& table, size_t start, Records* records)
   records->resize(kept);
 }
 
+void InheritFamily(const uint8_t* service, size_t start, Records* destinations) {
+  const auto family = netlink::Load<uint32_t>(service + offsetof(ServiceRecord, family));
+  for (size_t at = start; at < destinations->size(); at += kDestinationTable.record_size) {
+    uint8_t* record = destinations->data() + at;
+    const auto present = netlink::Load<uint32_t>(record);
+    if ((present & kDestinationFamilyRow) != 0) continue;
+    netlink::Store<uint32_t>(record, present | kDestinationFamilyRow);
+    netlink::Store<uint32_t>(record + offsetof(DestinationRecord, family), family);
+  }
+}
+
 std::vector<std::string> IdentitiesOf(const Snapshot& snapshot) {
   std::vector<std::string> identities;
   const uint8_t* destination = snapshot.destinations.data();

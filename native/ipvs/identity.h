@@ -21,6 +21,9 @@ std::string_view IdentityOf(const netlink::Table& table, const uint8_t* record);
 // at the records from the byte `start` on.
 void DropDuplicates(const netlink::Table& table, size_t start, Records* records);
 
+// Gives destinations whose kernel does not tell their family (before 3.18) that of their service.
+void InheritFamily(const uint8_t* service, size_t start, Records* destinations);
+
 // Sorted, since the kernel's order may change between two readings.
 std::vector<std::string> IdentitiesOf(const Snapshot& snapshot);
 

@@ -24,7 +24,6 @@ enum Command : uint8_t {
   kGetDaemon = 11,
   kSetConfig = 12,
   kGetConfig = 13,
-  kSetInfo = 14,
   kGetInfo = 15,
   kZero = 16,
   kFlush = 17,

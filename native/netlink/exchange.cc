@@ -36,11 +36,17 @@ std::optional<Outcome> ReadVerdict(const Message& message) {
   return Failure(Stage::kKernel, error, ExtendedText(message));
 }
 
+Outcome Send(Socket* socket, RequestBatch* batch) {
+  if (!batch->sendable()) return Failure(Stage::kSend, EPROTO);
+  return socket->Send(batch->writer().bytes());
+}
+
 }  // namespace
 
 MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
   const uint32_t sequence = socket_->NextSequence();
   sequences_.push_back(sequence);
+  sendable_ = sendable_ && type >= NLMSG_MIN_TYPE;
   writer_.Begin(type, static_cast<uint16_t>(flags | NLM_F_REQUEST), sequence);
   return writer_;
 }
@@ -108,7 +114,7 @@ class BatchExchange {
 Outcome Exchange(Socket* socket, RequestBatch* batch, Deadline deadline,
                  std::vector<Outcome>* outcomes, const ReplyReader& read) {
   BatchExchange exchange(batch, outcomes, read);
-  Outcome outcome = socket->Send(batch->writer().bytes());
+  Outcome outcome = Send(socket, batch);
   deadline.Arm();  // executing took its own time; the silence starts now
   while (outcome.ok() && !exchange.done()) {
     Bytes datagram;
@@ -168,7 +174,7 @@ class DumpExchange {
 Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
              const std::function<bool(const Message&)>& read) {
   DumpExchange dump(*batch, read);
-  Outcome outcome = socket->Send(batch->writer().bytes());
+  Outcome outcome = Send(socket, batch);
   deadline.Arm();
   while (outcome.ok() && !dump.done()) {
     Bytes datagram;

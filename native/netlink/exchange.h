@@ -20,7 +20,10 @@ class RequestBatch {
   // Starts the next message; the caller appends to it and then calls writer().End().
   MessageWriter& Begin(uint16_t type, uint16_t flags);
   MessageWriter& writer() { return writer_; }
-  size_t count() const { return sequences_.size(); }
+
+  // False when a message has a type that belongs to netlink itself: the kernel would acknowledge it
+  // as a success and do nothing.
+  bool sendable() const { return sendable_; }
 
  private:
   friend class BatchExchange;
@@ -29,6 +32,7 @@ class RequestBatch {
   Socket* socket_;
   MessageWriter writer_;
   std::vector<uint32_t> sequences_;
+  bool sendable_ = true;
 };
 
 // Called with the index of the request and a message that answers it (a GET's reply). Answers

@@ -48,11 +48,6 @@ void MessageWriter::AcknowledgeLast() {
   Store<uint16_t>(flags, static_cast<uint16_t>(Load<uint16_t>(flags) | NLM_F_ACK));
 }
 
-void MessageWriter::Clear() {
-  buffer_.clear();
-  message_ = 0;
-}
-
 bool MessageReader::Next(Message* message) {
   if (rest_.size == 0 || malformed_) return false;
   const size_t length = rest_.size < sizeof(nlmsghdr)

@@ -36,7 +36,6 @@ class MessageWriter {
   // Asks for an acknowledgement of the message written last.
   void AcknowledgeLast();
 
-  void Clear();
   Bytes bytes() const { return {buffer_.data(), buffer_.size()}; }
 
  private:

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <exception>
 #include <system_error>
 #include <thread>
 
@@ -42,14 +43,21 @@ Outcome RunInNamespace(const std::shared_ptr<NetworkNamespace>& where,
                        const std::function<Outcome()>& work) {
   if (!where) return work();
   Outcome outcome;
+  std::exception_ptr thrown;
+  const auto enter = [&] {
+    try {
+      const bool inside = setns(where->descriptor(), CLONE_NEWNET) == 0;
+      outcome = inside ? work() : Failure(Stage::kNamespace, errno);
+    } catch (...) {
+      thrown = std::current_exception();  // an exception that leaves its thread ends the process
+    }
+  };
   try {
-    std::thread([&] {
-      outcome = setns(where->descriptor(), CLONE_NEWNET) == 0 ? work()
-                                                              : Failure(Stage::kNamespace, errno);
-    }).join();
+    std::thread(enter).join();
   } catch (const std::system_error& error) {
     return Failure(Stage::kNamespace, error.code().value());
   }
+  if (thrown) std::rethrow_exception(thrown);
   return outcome;
 }
 

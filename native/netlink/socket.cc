@@ -111,7 +111,10 @@ Outcome Socket::Receive(const Deadline& deadline, Bytes* datagram) {
       if (!outcome.ok()) return outcome;
       continue;
     }
-    if (sender.nl_pid != 0) continue;  // any process may write to our port; only the kernel is 0
+    if (sender.nl_pid != 0) {  // another process writes to our port; only the kernel is 0
+      if (deadline.MillisecondsLeft() == 0) return Failure(Stage::kReply, ETIMEDOUT);
+      continue;
+    }
     if ((header.msg_flags & MSG_TRUNC) != 0) return Failure(Stage::kReply, EMSGSIZE);
     *datagram = {buffer_.data(), static_cast<size_t>(size)};
     return {};
