@@ -1,5 +1,6 @@
 // What belongs to a namespace as a whole: timeouts, counters, synchronisation daemons, connections.
 
+import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -128,6 +129,22 @@ t.test('a stop that the kernel never answers settles all the same', async (t) =>
   }
 })
 
+t.test('a stop and a start in one batch are told apart', async (t) => {
+  const { ipvs, inside } = await makeBed(t)
+  await inside('ip', 'link', 'add', 'eth0', 'type', 'dummy')
+  await inside('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'eth0')
+  await inside('ip', 'link', 'set', 'eth0', 'up')
+  const daemon = { role: 'backup', interface: 'eth0' } as const
+  await ipvs.startSyncDaemon({ ...daemon, syncId: 1 })
+  const outcomes = await ipvs.batch([
+    { op: 'stopSyncDaemon', role: 'backup' },
+    { op: 'startSyncDaemon', daemon: { ...daemon, syncId: 2 } },
+  ])
+  t.same(outcomes, [{ ok: true }, { ok: true }])
+  t.match(await ipvs.syncDaemons(), [{ role: 'backup', syncId: 2 }])
+  await ipvs.stopSyncDaemon('backup')
+})
+
 /** A service on lo whose one destination is a server of ours; both in the process's namespace. */
 const serve = async (t: Test, ipvs: Ipvs): Promise<{ request: () => Promise<string> }> => {
   const server = createServer((_, response) => response.end('page'))
@@ -178,10 +195,15 @@ t.test('connections and counters of real traffic', async (t) => {
   t.equal(await count({ destination: { address: '127.0.0.1' } }), 5)
   t.equal(await count({ destination: { address: '127.0.0.1', port: 1 } }), 0)
   t.equal((await count({ state: ['LISTEN', first?.state ?? ''] })) > 0, true)
-  for await (const entry of ownTable.connections()) {
-    t.ok(entry)
-    break
+  const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')).length
+  const before = await descriptors()
+  for (let i = 0; i < 20; ++i) {
+    for await (const entry of ownTable.connections()) {
+      t.equal(entry.virtual.port, 80)
+      break
+    }
   }
+  t.ok((await descriptors()) <= before, 'ending the loop closes the file')
 
   // The kernel adds its counters up every 2 seconds.
   const deadline = Date.now() + 20_000

@@ -25,6 +25,8 @@ t.test('patchService changes what is named and keeps all else', async (t) => {
   t.equal(await rule(), '-A -u 10.0.0.1:5060 -s rr -p 91')
   await ipvs.patchService(sip, { persistence: null })
   t.equal(await rule(), '-A -u 10.0.0.1:5060 -s rr')
+  await ipvs.patchService(sip, { persistence: { engine: null } })
+  t.equal(await rule(), '-A -u 10.0.0.1:5060 -s rr', 'taking an engine away switches nothing on')
   await ipvs.patchService(sip, { persistence: { prefixLength: 16 } })
   t.equal(await rule(), '-A -u 10.0.0.1:5060 -s rr -p 360 -M 255.255.0.0')
   await ipvs.patchService(sip, {})
@@ -98,6 +100,14 @@ t.test('patching what is not there', async (t) => {
   await t.rejects(ipvs.patchDestination(tcp, key, {}), refusal('ERR_IPVS_NO_SERVICE'))
   await ipvs.addService(tcp)
   await t.rejects(ipvs.patchDestination(tcp, key, {}), refusal('ERR_IPVS_NO_DESTINATION'))
+  await t.rejects(
+    ipvs.patchService(tcp, { persistence: { engine: 'nosuch' } }),
+    refusal('ERR_IPVS_NO_PERSISTENCE_ENGINE', { message: /ip_vs_pe_nosuch/ }),
+  )
+  await t.rejects(
+    ipvs.patchService(tcp, { scheduler: 'nosuch' }),
+    refusal('ERR_IPVS_NO_SCHEDULER', { message: /ip_vs_nosuch/ }),
+  )
   await ipvs.addDestination(tcp, { ...key, upperThreshold: 5, lowerThreshold: 5 })
   await t.rejects(
     ipvs.patchDestination(tcp, key, { upperThreshold: 4 }),

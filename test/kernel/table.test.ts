@@ -177,7 +177,35 @@ t.test('a module that was unloaded is found again', { skip }, async (t) => {
   const modules = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
   await run('modprobe', '-r', '-a', ...modules, 'ip_vs')
   t.same(await before.snapshot(), [], 'a read finds it again as well')
+
+  // Reads and changes at once, of which only one is the first to learn the new number.
+  for (let round = 0; round < 3; ++round) {
+    const loaded = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
+    await run('modprobe', '-r', '-a', ...loaded, 'ip_vs')
+    const other = { ...tcp, port: 81, scheduler: 'rr' } as const
+    const answers = await Promise.all([
+      before.listServices(),
+      before.addService({ ...tcp, scheduler: 'rr' }),
+      before.info(),
+      before.addService(other),
+    ])
+    t.equal(answers[2].version, '1.2.1')
+    t.equal((await before.listServices()).length, 2)
+    await before.clear()
+  }
   await before.close()
+})
+
+t.test('what another program made can be read and deleted', async (t) => {
+  const { ipvs, inside, rules } = await makeBed(t)
+  await inside('ipvsadm', '-A', '-t', '0.0.0.0:80', '-s', 'rr', '-p', '10', '-M', '0.0.0.24')
+  const [service] = await ipvs.listServices()
+  t.match(service, { address: '0.0.0.0', persistence: { timeout: 10, netmask: '0.0.0.24' } })
+  if (!service) throw new Error('it was not read')
+  await t.rejects(ipvs.editService(service), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.match(await ipvs.getService(service), service)
+  await ipvs.deleteService(service)
+  t.same(await rules(), [])
 })
 
 t.test('without CAP_NET_ADMIN the error says what is needed', async (t) => {
