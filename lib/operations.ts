@@ -155,11 +155,13 @@ export type Verb = keyof typeof verbs
 export const prepare = (verb: Verb, values: Properties): Change =>
   verbs[verb].prepare(values, (name) => name)
 
+const verbNames = Object.keys(verbs) as Verb[]
+const operationNames = ['op', ...new Set(Object.values(verbs).flatMap(({ takes }) => takes))]
+
 /** The change that one element of a batch stands for, checked. */
 export const prepareOperation = (value: unknown, path: string): Change => {
-  const everyName = new Set(Object.values(verbs).flatMap(({ takes }) => takes))
-  const { op } = takeObject(value, path, ['op', ...everyName])
-  const verb = takeOneOf(op, `${path}.op`, Object.keys(verbs) as Verb[])
+  const { op } = takeObject(value, path, operationNames)
+  const verb = takeOneOf(op, `${path}.op`, verbNames)
   const { takes, prepare: prepareIt } = verbs[verb]
   return prepareIt(takeObject(value, path, ['op', ...takes]), (name) => `${path}.${name}`)
 }

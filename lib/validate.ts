@@ -48,10 +48,11 @@ export const takeObject = (value: unknown, path: string, known: readonly string[
 }
 
 export const takeInteger = (value: unknown, path: string, least: number, most: number): number => {
-  const allowed = `an integer from ${least} to ${most}`
-  if (typeof value !== 'number') throw wrongType(path, allowed, value)
+  // The text is made only when it is needed: this runs several times for each change.
+  const allowed = (): string => `an integer from ${least} to ${most}`
+  if (typeof value !== 'number') throw wrongType(path, allowed(), value)
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw outOfRange(path, allowed, value)
+    throw outOfRange(path, allowed(), value)
   }
   return value
 }
@@ -66,9 +67,9 @@ export const takeOneOf = <T extends string>(
   path: string,
   allowed: readonly T[],
 ): T => {
-  const list = `one of ${allowed.map((each) => `'${each}'`).join(', ')}`
-  if (typeof value !== 'string') throw wrongType(path, list, value)
-  if (!(allowed as readonly string[]).includes(value)) throw wrongValue(path, list, value)
+  const list = (): string => `one of ${allowed.map((each) => `'${each}'`).join(', ')}`
+  if (typeof value !== 'string') throw wrongType(path, list(), value)
+  if (!(allowed as readonly string[]).includes(value)) throw wrongValue(path, list(), value)
   return value as T
 }
 

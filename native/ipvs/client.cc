@@ -192,8 +192,9 @@ Outcome Client::ReadDaemons(Records* daemons) {
 }
 
 Outcome Client::ReadInfo(Records* info) {
-  return Read(
-      [&](const Channel& channel) { return QueryOne(channel, kGetInfo, nullptr, kInfoTable, 0, info); });
+  return Read([&](const Channel& channel) {
+    return QueryOne(channel, kGetInfo, nullptr, kInfoTable, 0, info);
+  });
 }
 
 }  // namespace ipvs
