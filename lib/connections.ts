@@ -37,7 +37,7 @@ const endpoint = (address = '', port = ''): Endpoint => ({
 // Protocol, three endpoints, state, expiry; then a persistence engine's name and data, which may
 // hold anything.
 const row =
-  /^(\S+) +(\S+) ([0-9A-F]{4}) (\S+) ([0-9A-F]{4}) (\S+) ([0-9A-F]{4}) (\S+) +(\d+)(?: (\S+) (.*))?$/
+  /^(\S+) +(\S+) ([0-9A-F]{4}) (\S+) ([0-9A-F]{4}) (\S+) ([0-9A-F]{4}) (\S+) +(\d+)(?: (\S+) (.*)| *)$/
 
 /** Undefined for the header and for what is no entry. */
 export const parseConnection = (line: string): ConnectionEntry | undefined => {
@@ -157,7 +157,7 @@ export async function* readConnections(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ConnectionEntry> {
   for await (const line of readLines(run, signal)) {
-    const entry = parseConnection(line.trimEnd())
+    const entry = parseConnection(line)
     if (entry && matches(entry)) yield entry
   }
 }

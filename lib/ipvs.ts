@@ -117,7 +117,7 @@ class IpvsHandle implements Ipvs {
 
   async addDestination(
     key: ServiceKey,
-    config: DestinationConfig | Destination,
+    config: DestinationConfig | Destination<number | bigint>,
     options?: AddOptions,
   ): Promise<void> {
     const values = { service: key, destination: config }
@@ -126,7 +126,7 @@ class IpvsHandle implements Ipvs {
 
   async editDestination(
     key: ServiceKey,
-    config: DestinationConfig | Destination,
+    config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
   ): Promise<void> {
     return this.#change('editDestination', { service: key, destination: config }, options)

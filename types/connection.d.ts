@@ -42,7 +42,7 @@ export interface ConnectionFilter extends CallOptions {
   /** Only those of this service. The kernel does not say which belong to a fwmark service. */
   readonly service?: AddressServiceKey | undefined
   /** Only those to this destination; on any port when it has none. */
-  readonly destination?: DestinationKey | Destination | undefined
+  readonly destination?: DestinationKey | Destination<number | bigint> | undefined
   /** Only those in this state or one of these. */
   readonly state?: string | readonly string[] | undefined
 }

@@ -43,6 +43,7 @@ export interface ReadOptions extends CallOptions {
 
 /** {@link ReadOptions} that ask for `bigint`. */
 export interface BigIntReadOptions extends ReadOptions {
+  /** Totals as `bigint`. */
   readonly bigint: true
 }
 
@@ -105,7 +106,7 @@ export interface DestinationOperation {
   /** Which service. */
   readonly service: ServiceKey
   /** The destination as the verb takes it. */
-  readonly destination: DestinationConfig | Destination
+  readonly destination: DestinationConfig | Destination<number | bigint>
 }
 
 /** {@link Ipvs.patchDestination} in a batch. */
@@ -184,7 +185,16 @@ export type Operation =
 
 /** What became of one change of {@link Ipvs.batch}. */
 export type OperationOutcome =
-  { readonly ok: true } | { readonly ok: false; readonly error: IpvsErrorShape }
+  | {
+      /** The kernel acknowledged it. */
+      readonly ok: true
+    }
+  | {
+      /** It was not made, or nobody knows. */
+      readonly ok: false
+      /** Why; an `IpvsError`. */
+      readonly error: IpvsErrorShape
+    }
 
 /**
  * The virtual server table of one network namespace.
@@ -242,7 +252,7 @@ export interface Ipvs extends AsyncDisposable {
    */
   addDestination(
     key: ServiceKey,
-    config: DestinationConfig | Destination,
+    config: DestinationConfig | Destination<number | bigint>,
     options?: AddOptions,
   ): Promise<void>
   /**
@@ -252,7 +262,7 @@ export interface Ipvs extends AsyncDisposable {
    */
   editDestination(
     key: ServiceKey,
-    config: DestinationConfig | Destination,
+    config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
   ): Promise<void>
   /**

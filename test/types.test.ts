@@ -1,0 +1,392 @@
+// What the compiler catches and what it lets pass, for a program with strict settings; and that
+// every public name is documented. Each example is one line of one module that is compiled in memory.
+
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+import t from 'tap'
+import ts from 'typescript'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+t.setTimeout(120_000)
+
+const preamble = [
+  `import { host, ipvs, IpvsError, openIpvs } from 'ipvs-netlink'`,
+  `import type { ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode } from 'ipvs-netlink'`,
+  `import type { Operation, Service, ServiceConfig, ServiceKey, Stats, Tunnel } from 'ipvs-netlink'`,
+  `declare const tcp: { readonly protocol: 'tcp'; readonly address: string; readonly port: number }`,
+  `declare const unknown: unknown`,
+  `declare const signal: AbortSignal`,
+  `export type All = [ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode, Operation, Service, ServiceConfig, ServiceKey, Stats, Tunnel]`,
+  `export const all = [host, ipvs, IpvsError, openIpvs, tcp, unknown, signal]`,
+]
+
+/** What passes, with what it shows. */
+const right: Readonly<Record<string, string>> = {
+  'an address service': `await ipvs.addService({ protocol: 'tcp', address: '10.0.0.1', port: 80 })`,
+  'a fwmark service': `await ipvs.addService({ fwmark: 1, family: 'ipv6', scheduler: 'wlc' })`,
+  'a scheduler that nobody knows': `await ipvs.addService({ ...tcp, scheduler: 'mine' })`,
+  'undefined is absent': `await ipvs.addService({ ...tcp, scheduler: undefined, persistence: { timeout: undefined } })`,
+  'every tunnel': `const tunnels: Tunnel[] = [{ type: 'ipip' }, { type: 'gre', checksum: 'csum' }, { type: 'gue', port: 1, checksum: 'remcsum' }]; return tunnels`,
+  'a tunnel of a tun destination': `await ipvs.addDestination(tcp, { address: '::1', forwarding: 'tun', tunnel: { type: 'gue', port: 1 } })`,
+  'a tunnel alone in a patch': `await ipvs.patchDestination(tcp, { address: '::1' }, { tunnel: { type: 'ipip' } })`,
+  'null ends persistence, or its engine': `await ipvs.patchService(tcp, { persistence: null }); await ipvs.patchService(tcp, { persistence: { engine: null } })`,
+  'what is read is written, as number': `for (const service of await ipvs.snapshot()) { await ipvs.addService(service); await ipvs.editService(service); for (const each of service.destinations) { await ipvs.addDestination(service, each); await ipvs.editDestination(service, each); await ipvs.deleteDestination(service, each) } }`,
+  'what is read is written, as bigint': `for (const service of await ipvs.snapshot({ bigint: true })) { await ipvs.addService(service); await ipvs.editService(service); for (const each of service.destinations) { await ipvs.addDestination(service, each); await ipvs.editDestination(service, each); await ipvs.deleteDestination(service, each) } }`,
+  'what is read goes into a batch': `await ipvs.batch((await ipvs.snapshot()).flatMap((service): Operation[] => [{ op: 'addService', service }, ...service.destinations.map((destination) => ({ op: 'addDestination', service, destination }) as const)]))`,
+  'what is read is a configuration': `const service: ServiceConfig = await ipvs.getService(tcp); return service`,
+  'what is read is a key': `const key: ServiceKey = await ipvs.getService(tcp, { bigint: true }); return key`,
+  'a running daemon is started again': `for (const daemon of await ipvs.syncDaemons()) await ipvs.startSyncDaemon(daemon)`,
+  'times that were read are set': `await ipvs.setTimeouts(await ipvs.timeouts())`,
+  'totals as number': `const { stats } = await ipvs.getService(tcp); const total: number = stats.connections; return total`,
+  'totals as bigint': `const { stats } = await ipvs.getService(tcp, { bigint: true }); const total: bigint = stats.connections; const rate: number = stats.connectionsPerSecond; return [total, rate]`,
+  'totals as bigint everywhere': `const totals: bigint[] = [(await ipvs.totals({ bigint: true })).bytesIn, (await ipvs.listServices({ bigint: true }))[0]?.stats.bytesIn ?? 0n, (await ipvs.listDestinations(tcp, { bigint: true }))[0]?.stats.bytesIn ?? 0n, (await ipvs.snapshot({ bigint: true, consistent: true }))[0]?.destinations[0]?.stats.bytesIn ?? 0n]; return totals`,
+  'the two kinds of a service that was read': `const service = await ipvs.getService(tcp); return 'fwmark' in service ? service.family : service.address`,
+  'lists that cannot be changed': `const operations = [{ op: 'clear' }, { op: 'addService', service: { ...tcp, schedulerFlags: ['flag-1'] } }] as const; await ipvs.batch(operations); await host.suppressArp(['eth0'] as const); return ipvs.connections({ state: ['NONE'] as const })`,
+  'connections in a loop': `for await (const { client, persistence } of ipvs.connections({ service: tcp, state: 'ESTABLISHED', signal })) client.port.toFixed(), persistence?.data.length`,
+  'connections are iterated': `const entries: AsyncIterable<ConnectionEntry> = ipvs.connections(); return entries`,
+  'connections of a destination that was read': `const [each] = await ipvs.listDestinations(tcp); return each && ipvs.connections({ destination: each })`,
+  'is() narrows': `if (IpvsError.is(unknown)) { const code: IpvsErrorCode = unknown.code; const error: Error = unknown; return [code, error, unknown.errno.toFixed(), unknown.destination?.address] } return undefined`,
+  'instanceof narrows': `return unknown instanceof IpvsError && unknown.code === 'ERR_IPVS_NO_SERVICE'`,
+  'an outcome': `const [outcome] = await ipvs.batch([{ op: 'clear' }]); return outcome?.ok === false ? outcome.error.code : undefined`,
+  'a handle that closes itself': `await using handle = await openIpvs({ netns: '/run/netns/blue', timeout: 1 }); return handle.info()`,
+  'adding whatever is there': `await ipvs.addService(tcp, { ifExists: 'edit', signal }); await ipvs.deleteDestination(tcp, { address: '::1' }, { ifMissing: 'ignore' })`,
+}
+
+/** What does not, and what the compiler has to complain of. */
+const wrong: Readonly<Record<string, readonly [code: string, complaint: RegExp]>> = {
+  'a fwmark service with a port': [`await ipvs.addService({ fwmark: 1, port: 80 })`, /port/],
+  'a fwmark service with a port, from a variable': [
+    `const service = { fwmark: 1, port: 80 }; await ipvs.addService(service)`,
+    /port/,
+  ],
+  'a fwmark service with an address': [
+    `await ipvs.addService({ fwmark: 1, address: '10.0.0.1' })`,
+    /address/,
+  ],
+  'a fwmark key with a protocol': [
+    `await ipvs.deleteService({ fwmark: 1, protocol: 'tcp' })`,
+    /'Protocol \| undefined'/,
+  ],
+  'an address service with a mark': [`await ipvs.addService({ ...tcp, fwmark: 1 })`, /fwmark/],
+  'an address service without a protocol': [
+    `await ipvs.addService({ address: '10.0.0.1', port: 80 })`,
+    /protocol/,
+  ],
+  'an address service without a port': [
+    `await ipvs.addService({ protocol: 'tcp', address: '10.0.0.1' })`,
+    /port/,
+  ],
+  'an address service without an address': [
+    `await ipvs.getService({ protocol: 'tcp', port: 80 })`,
+    /address/,
+  ],
+  'another protocol': [
+    `await ipvs.addService({ protocol: 'icmp', address: '10.0.0.1', port: 80 })`,
+    /"icmp"/,
+  ],
+  'another family': [`await ipvs.addService({ fwmark: 1, family: 'inet' })`, /"inet"/],
+  'a port as text': [
+    `await ipvs.addService({ protocol: 'tcp', address: '10.0.0.1', port: '80' })`,
+    /'string' is not assignable/,
+  ],
+  'an unknown scheduler flag': [
+    `await ipvs.addService({ ...tcp, scheduler: 'sh', schedulerFlags: ['sh-prot'] })`,
+    /"sh-prot"/,
+  ],
+  'a misspelt property': [`await ipvs.addService({ ...tcp, sheduler: 'rr' })`, /sheduler/],
+  'a misspelt property of persistence': [
+    `await ipvs.addService({ ...tcp, persistence: { timeOut: 1 } })`,
+    /timeOut/,
+  ],
+  'null for a setting': [`await ipvs.addService({ ...tcp, persistence: null })`, /null/],
+  'null for a scheduler that is patched': [
+    `await ipvs.patchService(tcp, { scheduler: null })`,
+    /null/,
+  ],
+  'an identity in a patch': [`await ipvs.patchService(tcp, { port: 81 })`, /port/],
+  'an address in a patch': [
+    `await ipvs.patchDestination(tcp, { address: '::1' }, { address: '::2' })`,
+    /address/,
+  ],
+  'a gue tunnel without a port': [`const tunnel: Tunnel = { type: 'gue' }; return tunnel`, /port/],
+  'an ipip tunnel with a checksum': [
+    `const tunnel: Tunnel = { type: 'ipip', checksum: 'csum' }; return tunnel`,
+    /checksum/,
+  ],
+  'an ipip tunnel with a port': [
+    `const tunnel: Tunnel = { type: 'ipip', port: 1 }; return tunnel`,
+    /port/,
+  ],
+  'a gre tunnel with a port': [
+    `const tunnel: Tunnel = { type: 'gre', port: 1 }; return tunnel`,
+    /port/,
+  ],
+  'remote checksums over gre': [
+    `const tunnel: Tunnel = { type: 'gre', checksum: 'remcsum' }; return tunnel`,
+    /"remcsum"/,
+  ],
+  'a tunnel with direct routing': [
+    `await ipvs.addDestination(tcp, { address: '::1', forwarding: 'dr', tunnel: { type: 'ipip' } })`,
+    /tunnel|"dr"/,
+  ],
+  'a tunnel with the default forwarding': [
+    `await ipvs.addDestination(tcp, { address: '::1', tunnel: { type: 'ipip' } })`,
+    /not assignable/,
+  ],
+  'a tunnel and nat in a patch': [
+    `await ipvs.patchDestination(tcp, { address: '::1' }, { forwarding: 'nat', tunnel: { type: 'ipip' } })`,
+    /not assignable/,
+  ],
+  'local forwarding': [
+    `await ipvs.addDestination(tcp, { address: '::1', forwarding: 'local' })`,
+    /"local"/,
+  ],
+  'bypass forwarding in a configuration': [
+    `const config: DestinationConfig = { address: '::1', forwarding: 'bypass' }; return config`,
+    /"bypass"/,
+  ],
+  'a destination without an address': [`await ipvs.addDestination(tcp, { port: 80 })`, /address/],
+  'a weight of null': [`await ipvs.editDestination(tcp, { address: '::1', weight: null })`, /null/],
+  'a misspelt threshold': [
+    `await ipvs.addDestination(tcp, { address: '::1', upperTreshold: 1 })`,
+    /upperTreshold/,
+  ],
+  'a bigint for a number': [
+    `const { stats } = await ipvs.getService(tcp, { bigint: true }); const total: number = stats.packetsIn; return total`,
+    /'bigint' is not assignable to type 'number'/,
+  ],
+  'a number for a bigint': [
+    `const { stats } = await ipvs.getService(tcp); const total: bigint = stats.packetsIn; return total`,
+    /'number' is not assignable to type 'bigint'/,
+  ],
+  'a bigint for a number in a snapshot': [
+    `const [service] = await ipvs.snapshot({ bigint: true }); const total: number | undefined = service?.destinations[0]?.stats.bytesIn; return total`,
+    /'bigint' is not assignable/,
+  ],
+  'an address of any service that was read': [
+    `return (await ipvs.getService(tcp)).address`,
+    /address/,
+  ],
+  'changing what was read': [
+    `const service = await ipvs.getService(tcp); service.scheduler = 'rr'`,
+    /read-only/,
+  ],
+  'changing a list that was read': [
+    `const [service] = await ipvs.snapshot(); service?.destinations.push()`,
+    /push/,
+  ],
+  'an unknown operation': [`await ipvs.batch([{ op: 'addServer', service: tcp }])`, /"addServer"/],
+  'an operation without its argument': [
+    `await ipvs.batch([{ op: 'addDestination', service: tcp }])`,
+    /destination/,
+  ],
+  "an operation with another one's argument": [
+    `await ipvs.batch([{ op: 'clear', service: tcp }])`,
+    /service/,
+  ],
+  'a wrong service in a batch': [
+    `await ipvs.batch([{ op: 'addService', service: { fwmark: 1, port: 80 } }])`,
+    /port/,
+  ],
+  'a wrong destination in a batch': [
+    `await ipvs.batch([{ op: 'editDestination', service: tcp, destination: { address: '::1', forwarding: 'local' } }])`,
+    /"local"/,
+  ],
+  'a batch that is no list': [`await ipvs.batch({ op: 'clear' })`, /readonly Operation\[\]/],
+  'connections as a list': [`return (await ipvs.connections()).length`, /length/],
+  'connections of a fwmark service': [
+    `return ipvs.connections({ service: { fwmark: 1 } })`,
+    /fwmark|number/,
+  ],
+  'a misspelt filter': [`return ipvs.connections({ states: 'NONE' })`, /states/],
+  'an unknown code': [
+    `return IpvsError.is(unknown) && unknown.code === 'ERR_IPVS_NO_SERVER'`,
+    /no overlap/,
+  ],
+  'a property of what is not known': [
+    `if (!IpvsError.is(unknown)) return unknown.code; return 1`,
+    /unknown/,
+  ],
+  'another role': [`await ipvs.startSyncDaemon({ role: 'both', interface: 'eth0' })`, /"both"/],
+  'a daemon without an interface': [`await ipvs.startSyncDaemon({ role: 'master' })`, /interface/],
+  'stopping no daemon': [`await ipvs.stopSyncDaemon()`, /Expected 1-2 arguments/],
+  'a misspelt timeout': [`await ipvs.setTimeouts({ tcpfin: 1 })`, /tcpfin/],
+  'an unknown way of adding': [`await ipvs.addService(tcp, { ifExists: 'replace' })`, /"replace"/],
+  'ifExists where nothing is added': [
+    `await ipvs.editService(tcp, { ifExists: 'edit' })`,
+    /ifExists/,
+  ],
+  'ifMissing where nothing is deleted': [
+    `await ipvs.addService(tcp, { ifMissing: 'ignore' })`,
+    /ifMissing/,
+  ],
+  'a signal that is none': [`await ipvs.clear({ signal: 'now' })`, /AbortSignal/],
+  'a namespace that is none': [`await openIpvs({ netns: true })`, /'true' is not assignable/],
+  'a sysctl that is no value': [
+    `await host.setSysctl('net.ipv4.ip_forward', {})`,
+    /not assignable/,
+  ],
+}
+
+const examples = [
+  ...Object.entries(right).map(([title, code]) => ({ title, code, complaint: undefined })),
+  ...Object.entries(wrong).map(([title, [code, complaint]]) => ({ title, code, complaint })),
+]
+
+const moduleName = `${root}examples-in-memory.ts`
+const source = [
+  ...preamble,
+  ...examples.map(({ code }, index) => `export const example${index} = async () => { ${code} }`),
+].join('\n')
+
+const strictSettings = (): ts.CompilerOptions => {
+  const { config } = ts.readConfigFile(`${root}tsconfig.json`, (path) => ts.sys.readFile(path)) as {
+    config: { compilerOptions: unknown }
+  }
+  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root)
+  return {
+    ...options,
+    noEmit: true,
+    noUnusedLocals: false,
+    // Of the examples, only some return something.
+    noImplicitReturns: false,
+  }
+}
+
+const compile = (): ts.Program => {
+  const options = strictSettings()
+  const files = ts.createCompilerHost(options)
+  const compilerHost: ts.CompilerHost = {
+    ...files,
+    fileExists: (path) => path === moduleName || files.fileExists(path),
+    readFile: (path) => (path === moduleName ? source : files.readFile(path)),
+    getSourceFile: (path, target, ...others) =>
+      path === moduleName
+        ? ts.createSourceFile(path, source, target)
+        : files.getSourceFile(path, target, ...others),
+  }
+  return ts.createProgram([moduleName], options, compilerHost)
+}
+
+const program = compile()
+const checker = program.getTypeChecker()
+
+/** What the compiler says, by line of the module. */
+const complaints = new Map<number, string>()
+
+t.test('the examples can be judged', async (t) => {
+  t.same(program.getGlobalDiagnostics(), [])
+  const file = program.getSourceFile(moduleName)
+  t.ok(file)
+  for (const { start = 0, messageText } of ts.getPreEmitDiagnostics(program, file)) {
+    const { line = 0 } = file?.getLineAndCharacterOfPosition(start) ?? {}
+    const text = ts.flattenDiagnosticMessageText(messageText, ' ')
+    complaints.set(line, `${complaints.get(line) ?? ''}${text} `)
+  }
+  for (const line of preamble.keys()) t.equal(complaints.get(line), undefined)
+})
+
+examples.forEach(({ title, code, complaint }, index) => {
+  t.test(`the compiler ${complaint ? 'catches' : 'accepts'}: ${title}`, async (t) => {
+    const said = complaints.get(preamble.length + index)
+    if (complaint) t.match(said ?? 'nothing', complaint, code)
+    else t.equal(said, undefined, code)
+  })
+})
+
+// Documentation.
+
+const indexFile = program.getSourceFile(`${root}dist/index.d.ts`)
+const typeFiles = readdirSync(`${root}types`).filter((name) => name !== 'addon.d.ts')
+
+const exportsOf = (path: string): ts.Symbol[] => {
+  const file = program.getSourceFile(path)
+  const symbol = file && checker.getSymbolAtLocation(file)
+  if (!symbol) throw new Error(`${path} is no module of the program`)
+  return checker.getExportsOfModule(symbol)
+}
+
+t.test('whatever types/ describes is exported, but for the addon', async (t) => {
+  const exported = exportsOf(indexFile?.fileName ?? '').map(({ name }) => name)
+  for (const file of typeFiles) {
+    const names = exportsOf(`${root}types/${file}`).map(({ name }) => name)
+    t.ok(names.length > 0, file)
+    for (const name of names) t.ok(exported.includes(name), `${file}: ${name}`)
+  }
+})
+
+/** The text right before a node, where it is a documentation comment. */
+const commentOf = (node: ts.Node): string => {
+  const text = node.getSourceFile().text
+  const ranges = ts.getLeadingCommentRanges(text, node.pos) ?? []
+  const last = ranges.at(-1)
+  const comment = last ? text.slice(last.pos, last.end) : ''
+  return comment.startsWith('/**') ? comment.replaceAll(/[/*\s]+/g, ' ').trim() : ''
+}
+
+/** The members of a type as it is written: not of the types that it names. */
+const membersOf = (node: ts.Node): ts.Node[] => {
+  if (ts.isInterfaceDeclaration(node) || ts.isTypeLiteralNode(node)) return [...node.members]
+  if (ts.isTypeAliasDeclaration(node)) return membersOf(node.type)
+  if (ts.isParenthesizedTypeNode(node)) return membersOf(node.type)
+  if (ts.isUnionTypeNode(node) || ts.isIntersectionTypeNode(node)) {
+    return node.types.flatMap(membersOf)
+  }
+  return []
+}
+
+t.test('every public type and every member of it has a documentation comment', async (t) => {
+  let members = 0
+  for (const file of typeFiles) {
+    for (const symbol of exportsOf(`${root}types/${file}`)) {
+      for (const node of symbol.declarations ?? []) {
+        t.not(commentOf(node), '', `${file}: ${symbol.name}`)
+        for (const member of membersOf(node)) {
+          ++members
+          const name = (member as ts.NamedDeclaration).name?.getText() ?? member.getText()
+          t.not(commentOf(member), '', `${file}: ${symbol.name}.${name}`)
+        }
+      }
+    }
+  }
+  t.ok(members > 100, 'they were found')
+})
+
+t.test('every code of an error is documented', async (t) => {
+  const code = exportsOf(`${root}types/error.d.ts`).find(({ name }) => name === 'IpvsErrorCode')
+  const [alias] = code?.declarations ?? []
+  if (!alias || !ts.isTypeAliasDeclaration(alias) || !ts.isUnionTypeNode(alias.type)) {
+    return t.fail('IpvsErrorCode is no union')
+  }
+  t.ok(alias.type.types.length > 20)
+  // The comment of a code stands before its bar.
+  const text = alias.getSourceFile().text
+  for (const { pos, end } of alias.type.types) {
+    const before = text.slice(0, pos).trimEnd().replace(/\|$/, '').trimEnd()
+    t.match(before, /\*\/$/, text.slice(pos, end).trim())
+  }
+  return undefined
+})
+
+t.test('every value that is exported has a documentation comment', async (t) => {
+  const values = exportsOf(indexFile?.fileName ?? '').filter(({ flags }) => {
+    const { Class, Variable, Function: func, Alias } = ts.SymbolFlags
+    return (flags & (Class | Variable | func | Alias)) !== 0
+  })
+  const found = values.map((symbol) =>
+    (symbol.flags & ts.SymbolFlags.Alias) !== 0 ? checker.getAliasedSymbol(symbol) : symbol,
+  )
+  const shown = found.filter(({ flags }) => (flags & ts.SymbolFlags.Value) !== 0)
+  t.same(shown.map(({ name }) => name).sort(), [
+    'IpvsError',
+    'host',
+    'ipvs',
+    'openHost',
+    'openIpvs',
+  ])
+  for (const symbol of shown) {
+    t.not(ts.displayPartsToString(symbol.getDocumentationComment(checker)), '', symbol.name)
+  }
+})
