@@ -1,6 +1,6 @@
 // Tap's reporter for this package: a line per file, every failure in full, then
-// a line per kernel on which tests ran (they say `# kernel RELEASE`), and as the
-// last line `N passed, N failed, N skipped`, which CI reads.
+// each failure once more in brief, for whoever sees the end only, a line per
+// kernel on which tests ran (they say `# kernel RELEASE`), and as the last line `N passed, N failed, N skipped`, which CI reads.
 //
 // What is counted are tests, not assertions: a test is a block that contains
 // assertions only. A block of further tests counts only when it fails by itself
@@ -41,6 +41,7 @@ export default class Reporter extends Transform {
   #parser = new Parser()
   #total = newBlock()
   #kernels = []
+  #failures = []
 
   constructor() {
     super({ decodeStrings: false })
@@ -60,6 +61,7 @@ export default class Reporter extends Transform {
     this.#parser.end()
     // What fails outside of any file counts once, unless a file told of it.
     if (this.#total.hasFailedAssertion && this.#total.failed === 0) this.#total.failed = 1
+    for (const failure of this.#failures.slice(0, 20)) this.#print(failure)
     for (const { kernel, block } of this.#kernels) {
       this.#print(`kernel ${kernel}: ${summary(block)}`)
     }
@@ -144,6 +146,9 @@ export default class Reporter extends Transform {
 
   #tell(result, path) {
     const why = explain(result.diag)
-    this.#print(`\nfailed: ${path.join(' > ')}${why === '' ? '' : `\n${indent(why)}`}\n`)
+    const title = `failed: ${path.join(' > ')}`
+    this.#print(`\n${title}${why === '' ? '' : `\n${indent(why)}`}\n`)
+    const brief = why.split('\n').slice(0, 12).join('\n')
+    this.#failures.push(brief === '' ? title : `${title}\n${indent(brief)}`)
   }
 }

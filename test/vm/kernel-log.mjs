@@ -3,7 +3,8 @@
 /** Lines after which a kernel is not to be trusted. */
 const broken = /\bOops\b|\bBUG\b|Kernel panic|general protection fault|Unable to handle kernel/
 
-const suspicious = /\bWARNING:/
+// A program that crashed is one of ours, or the emulator's mistake.
+const suspicious = /\bWARNING:|\bsegfault at\b|\btraps: /
 
 /** @param {string} log */
 const linesOf = (log) => log.split(/\r?\n/)

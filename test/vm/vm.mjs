@@ -49,6 +49,9 @@ export { provision } from './provision.mjs'
 
 /** A VM that did not bring its command to an end. */
 export class VmError extends Error {
+  /** The exit status of a VM that ran too long. */
+  static timedOut = 124
+
   /**
    * @param {string} message
    * @param {number} exitStatus what a command line does well to end with
@@ -61,7 +64,6 @@ export class VmError extends Error {
 }
 
 const brokenKernel = 125
-const timedOut = 124
 
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split('\n').slice(-40).join('\n')
@@ -144,7 +146,10 @@ async function runIn(directory, kernel, options) {
   } catch (error) {
     if (!limit.aborted || options.signal?.aborted) throw error
     const said = `its console:\n${lastLines(running.console())}`
-    throw new VmError(`kernel ${kernel.release} stopped after ${timeout} s; ${said}`, timedOut)
+    throw new VmError(
+      `kernel ${kernel.release} stopped after ${timeout} s; ${said}`,
+      VmError.timedOut,
+    )
   } finally {
     await running.stop()
     restoreTerminal()
