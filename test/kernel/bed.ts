@@ -65,3 +65,21 @@ export const refusal = (
   code,
   ...more,
 })
+
+const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
+
+let found: readonly string[] | undefined
+
+/** The schedulers of this kernel: before 6.5 it has no twos. */
+export const schedulersOf = async ({ ipvs }: Bed): Promise<readonly string[]> => {
+  if (found) return found
+  const outcomes = await ipvs.batch(
+    known.map((scheduler, index) => ({
+      op: 'addService',
+      service: { ...tcp, port: index + 1, scheduler },
+    })),
+  )
+  await ipvs.clear()
+  found = known.filter((_, index) => outcomes[index]?.ok === true)
+  return found
+}
