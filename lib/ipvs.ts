@@ -6,6 +6,7 @@ import { abortError, errorFor } from './errors.js'
 import type { IpvsError } from './errors.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
+import { Controller } from './controller.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
 import { prepare, prepareOperation } from './operations.js'
@@ -80,11 +81,12 @@ const unlessFailed = <Reply extends Answer>(
   throw errorFor(reply.failure, request)
 }
 
-class IpvsHandle implements Ipvs {
+class IpvsHandle extends Controller implements Ipvs {
   readonly #handle: Handle<Connection>
   readonly #changes: ChangeQueue
 
   constructor(options: unknown) {
+    super()
     const { netns, timeout } = takeOpenOptions(options)
     this.#handle = new Handle('ipvs', netns, (addon) => new addon.Connection(netns, timeout))
     this.#changes = new ChangeQueue(this.#handle)

@@ -156,12 +156,21 @@ export const prepare = (verb: Verb, values: Properties): Change =>
   verbs[verb].prepare(values, (name) => name)
 
 const verbNames = Object.keys(verbs) as Verb[]
-const operationNames = ['op', ...new Set(Object.values(verbs).flatMap(({ takes }) => takes))]
+// What the changes of a plan have beside, so that they can be passed as they are.
+const plannedNames = ['before', 'after', 'reason']
+const operationNames = [
+  'op',
+  ...plannedNames,
+  ...new Set(Object.values(verbs).flatMap(({ takes }) => takes)),
+]
 
 /** The change that one element of a batch stands for, checked. */
 export const prepareOperation = (value: unknown, path: string): Change => {
   const { op } = takeObject(value, path, operationNames)
   const verb = takeOneOf(op, `${path}.op`, verbNames)
   const { takes, prepare: prepareIt } = verbs[verb]
-  return prepareIt(takeObject(value, path, ['op', ...takes]), (name) => `${path}.${name}`)
+  return prepareIt(
+    takeObject(value, path, ['op', ...takes, ...plannedNames]),
+    (name) => `${path}.${name}`,
+  )
 }

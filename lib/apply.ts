@@ -1,0 +1,128 @@
+// Desired state: read, compare, change, and again where somebody else was quicker.
+
+import { nameDestination, takeDesired } from './desired.js'
+import type { Declared } from './desired.js'
+import { planChanges } from './plan.js'
+import type { Scope } from './plan.js'
+import { nameService } from './service.js'
+import { orDefault, signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
+import type {
+  Applied,
+  DesiredStateOptions,
+  FailedChange,
+  Plan,
+  PlannedChange,
+} from '../types/desired.js'
+import type { IpvsErrorCode, IpvsErrorShape } from '../types/error.js'
+import type { Ipvs } from '../types/ipvs.js'
+
+/** How often the table is read before a lost race is reported. */
+const mostRounds = 5
+
+/** After these the table is not what it was when it was read, or nobody knows what it is. */
+const reread: ReadonlySet<IpvsErrorCode> = new Set<IpvsErrorCode>([
+  'ERR_IPVS_SERVICE_EXISTS',
+  'ERR_IPVS_NO_SERVICE',
+  'ERR_IPVS_DESTINATION_EXISTS',
+  'ERR_IPVS_NO_DESTINATION',
+  'ERR_IPVS_OUTCOME_UNKNOWN',
+])
+
+type Predicate<Given extends unknown[]> = (...given: Given) => boolean
+
+/** What the caller's function answers, checked: a promise must not pass for a yes. */
+const takePredicate = <Given extends unknown[]>(value: unknown, path: string): Predicate<Given> => {
+  if (typeof value !== 'function') throw wrongType(path, 'a function', value)
+  return (...given) => takeBoolean((value as (...given: Given) => unknown)(...given), `${path}()`)
+}
+
+interface Request {
+  readonly declared: ReadonlyMap<string, Declared>
+  readonly scope: Scope
+  readonly signal: AbortSignal | undefined
+}
+
+const take = (desired: unknown, given: unknown): Request => {
+  const options = takeOptions(given, ['prune', 'owns', 'keepWeights'])
+  const prune = takeBoolean(orDefault(options['prune'], false), 'options.prune')
+  const { owns, keepWeights } = options
+  const isOurs = owns === undefined ? () => true : takePredicate(owns, 'options.owns')
+  const keeps =
+    typeof keepWeights === 'function'
+      ? takePredicate(keepWeights, 'options.keepWeights')
+      : takeBoolean(orDefault(keepWeights, false), 'options.keepWeights')
+  return {
+    declared: takeDesired(desired),
+    scope: {
+      removes: (service) => prune && isOurs(service),
+      keepsWeight: typeof keeps === 'function' ? keeps : () => keeps,
+    },
+    signal: signalOf(options),
+  }
+}
+
+const changesFor = async (
+  ipvs: Ipvs,
+  { declared, scope, signal }: Request,
+): Promise<PlannedChange[]> => planChanges(declared, await ipvs.snapshot({ signal }), scope)
+
+/** The operations that make a desired state of the table. */
+export const plan = async (
+  ipvs: Ipvs,
+  desired: unknown,
+  options: DesiredStateOptions | undefined,
+): Promise<Plan> => ({ changes: await changesFor(ipvs, take(desired, options)) })
+
+/** What a change is about: the same in every round. */
+const subjectOf = (change: PlannedChange): string => {
+  const service = nameService(change.service)
+  return 'destination' in change ? `${service} ${nameDestination(change.destination)}` : service
+}
+
+interface Round {
+  readonly made: PlannedChange[]
+  readonly failed: FailedChange[]
+}
+
+const carryOut = async (
+  ipvs: Ipvs,
+  changes: readonly PlannedChange[],
+  signal: AbortSignal | undefined,
+): Promise<Round> => {
+  const outcomes = await ipvs.batch(changes, { signal })
+  const made: PlannedChange[] = []
+  const failed: FailedChange[] = []
+  changes.forEach((change, index) => {
+    const outcome = outcomes[index]
+    if (outcome?.ok === false) failed.push({ change, error: outcome.error })
+    else made.push(change)
+  })
+  return { made, failed }
+}
+
+const isLost = ({ error }: { readonly error: IpvsErrorShape }): boolean => reread.has(error.code)
+
+/** Makes the table as desired. */
+export const apply = async (
+  ipvs: Ipvs,
+  desired: unknown,
+  options: DesiredStateOptions | undefined,
+): Promise<Applied> => {
+  const request = take(desired, options)
+  const changes: PlannedChange[] = []
+  const refused = new Map<string, FailedChange>()
+  // What was refused is not tried again, nor what depends on it.
+  const isOpen = (change: PlannedChange): boolean =>
+    !refused.has(subjectOf(change)) &&
+    !(refused.get(nameService(change.service))?.change.op === 'addService')
+  for (let round = 1; ; ++round) {
+    const planned = (await changesFor(ipvs, request)).filter(isOpen)
+    if (planned.length === 0) return { changes, failed: [...refused.values()] }
+    const { made, failed } = await carryOut(ipvs, planned, request.signal)
+    changes.push(...made)
+    for (const each of failed) if (!isLost(each)) refused.set(subjectOf(each.change), each)
+    const lost = failed.filter((each) => isLost(each) && isOpen(each.change))
+    if (lost.length === 0 || round === mostRounds)
+      return { changes, failed: [...refused.values(), ...lost] }
+  }
+}

@@ -1,0 +1,23 @@
+// The verbs that are made of other verbs, for whatever has those.
+
+import { apply, plan } from './apply.js'
+import type { Applied, DesiredStateOptions, Plan, VirtualServer } from '../types/desired.js'
+import type { Ipvs } from '../types/ipvs.js'
+
+export abstract class Controller {
+  async plan(
+    this: Ipvs,
+    desired: readonly VirtualServer[],
+    options?: DesiredStateOptions,
+  ): Promise<Plan> {
+    return plan(this, desired, options)
+  }
+
+  async apply(
+    this: Ipvs,
+    desired: readonly VirtualServer[],
+    options?: DesiredStateOptions,
+  ): Promise<Applied> {
+    return apply(this, desired, options)
+  }
+}
