@@ -1,8 +1,10 @@
 // The verbs that are made of other verbs, for whatever has those.
 
 import { apply, plan } from './apply.js'
+import { overrideTimeouts } from './timeouts.js'
 import type { Applied, DesiredStateOptions, Plan, VirtualServer } from '../types/desired.js'
-import type { Ipvs } from '../types/ipvs.js'
+import type { CallOptions, Ipvs } from '../types/ipvs.js'
+import type { TimeoutOverride, Timeouts } from '../types/sync.js'
 
 export abstract class Controller {
   async plan(
@@ -19,5 +21,13 @@ export abstract class Controller {
     options?: DesiredStateOptions,
   ): Promise<Applied> {
     return apply(this, desired, options)
+  }
+
+  async overrideTimeouts(
+    this: Ipvs,
+    timeouts: Partial<Timeouts>,
+    options?: CallOptions,
+  ): Promise<TimeoutOverride> {
+    return overrideTimeouts(this, timeouts, options)
   }
 }

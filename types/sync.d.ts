@@ -1,4 +1,6 @@
-// Connection synchronisation between directors.
+// Connection synchronisation between directors, and how long connections are kept.
+
+import type { CallOptions } from './ipvs.js'
 
 /** `IPVS_DAEMON_ATTR_STATE`, u32: `IP_VS_STATE_MASTER` 1 sends, `IP_VS_STATE_BACKUP` 2 receives. */
 export type SyncRole = 'master' | 'backup'
@@ -44,4 +46,25 @@ export interface Timeouts {
   readonly tcpFin: number
   /** UDP. Kernel's default 300. `IPVS_CMD_ATTR_TIMEOUT_UDP`, u32. */
   readonly udp: number
+}
+
+/** Timeouts that hold until they are taken back. */
+export interface TimeoutOverride extends AsyncDisposable {
+  /** All three, as they were before. */
+  readonly before: Timeouts
+  /**
+   * Puts back those that were named, as they were. What somebody else set meanwhile stays, and is
+   * answered under `left`. A second call does nothing.
+   */
+  undo(options?: CallOptions): Promise<{ readonly left: readonly (keyof Timeouts)[] }>
+}
+
+/** Timeouts for as long as a program runs. */
+export interface TimeoutOverriding {
+  /**
+   * Sets timeouts as {@link Ipvs.setTimeouts} does and remembers those before, so that a program
+   * can put them back when it ends: `await using held = await ipvs.overrideTimeouts({ tcp: 7200 })`.
+   * The kernel has one value for each in a namespace, so this is for the one program that owns them.
+   */
+  overrideTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<TimeoutOverride>
 }

@@ -29,6 +29,25 @@ t.test('timeouts are set one by one', async (t) => {
   t.match(await shown(), '1000 2000 3000', 'nothing of it was stored')
 })
 
+t.test('timeouts that are overridden are put back, but for what another program set', async (t) => {
+  const { ipvs, inside } = await makeBed(t)
+  const before = await ipvs.timeouts()
+  {
+    await using held = await ipvs.overrideTimeouts({ tcp: 7200, udp: 5 })
+    t.same(held.before, before)
+    t.same(await ipvs.timeouts(), { ...before, tcp: 7200, udp: 5 })
+  }
+  t.same(await ipvs.timeouts(), before)
+  const held = await ipvs.overrideTimeouts({ tcp: 7200, udp: 5 })
+  await inside('ipvsadm', '--set', '0', '0', '6')
+  t.same(await held.undo(), { left: ['udp'] })
+  t.same(await ipvs.timeouts(), { ...before, udp: 6 })
+  await ipvs.setTimeouts({ tcp: 7200 })
+  t.same(await held.undo(), { left: [] })
+  t.match(await ipvs.timeouts(), { tcp: 7200 }, 'once')
+  await t.rejects(ipvs.overrideTimeouts({ tcp: 0 }), { code: 'ERR_OUT_OF_RANGE' })
+})
+
 t.test('synchronisation daemons, both roles at once', async (t) => {
   const { ipvs, inside } = await makeBed(t)
   await inside('ip', 'link', 'add', 'eth0', 'type', 'dummy')

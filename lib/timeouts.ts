@@ -1,0 +1,35 @@
+// Timeouts that are put back as they were.
+
+import { takeTimeouts } from './sync.js'
+import type { CallOptions, Ipvs } from '../types/ipvs.js'
+import type { TimeoutOverride, Timeouts } from '../types/sync.js'
+
+const names = ['tcp', 'tcpFin', 'udp'] as const
+
+export const overrideTimeouts = async (
+  ipvs: Ipvs,
+  timeouts: Partial<Timeouts>,
+  options: CallOptions | undefined,
+): Promise<TimeoutOverride> => {
+  // What is wrong is refused before anything is read.
+  takeTimeouts(timeouts, 'timeouts')
+  const before = await ipvs.timeouts(options)
+  await ipvs.setTimeouts(timeouts, options)
+  let held = names.filter((name) => timeouts[name] !== undefined)
+  const undo: TimeoutOverride['undo'] = async (undoOptions) => {
+    const now = await ipvs.timeouts(undoOptions)
+    const left = held.filter((name) => now[name] !== timeouts[name])
+    const ours = held.filter((name) => now[name] === timeouts[name])
+    const previous = Object.fromEntries(ours.map((name) => [name, before[name]]))
+    if (ours.length > 0) await ipvs.setTimeouts(previous, undoOptions)
+    held = []
+    return { left }
+  }
+  return {
+    before,
+    undo,
+    [Symbol.asyncDispose]: async () => {
+      await undo()
+    },
+  }
+}
