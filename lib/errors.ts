@@ -4,7 +4,7 @@
 import { meaningOf } from './meanings.js'
 import type { KnownFailure, Request } from './meanings.js'
 import type { DestinationKey } from '../types/destination.js'
-import type { IpvsErrorCode, IpvsErrorDetails } from '../types/error.js'
+import type { IpvsErrorCode, IpvsErrorDetails, IpvsErrorShape } from '../types/error.js'
 import type { ServiceKey } from '../types/service.js'
 
 // Registered, so that an error made by another copy of this package is known as one too.
@@ -19,6 +19,8 @@ export class IpvsError extends Error implements IpvsErrorDetails {
   declare readonly service?: ServiceKey
   declare readonly destination?: DestinationKey
   declare readonly kernelMessage?: string
+  declare readonly line?: number
+  declare readonly errors?: readonly IpvsErrorShape[]
 
   constructor(message: string, details: IpvsErrorDetails, options?: ErrorOptions) {
     super(message, options)
@@ -28,6 +30,8 @@ export class IpvsError extends Error implements IpvsErrorDetails {
     if (details.service !== undefined) this.service = details.service
     if (details.destination !== undefined) this.destination = details.destination
     if (details.kernelMessage !== undefined) this.kernelMessage = details.kernelMessage
+    if (details.line !== undefined) this.line = details.line
+    if (details.errors !== undefined) this.errors = details.errors
     Object.defineProperty(this, brand, { value: true })
   }
 

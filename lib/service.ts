@@ -30,7 +30,7 @@ import type {
   ServiceSettings,
 } from '../types/service.js'
 
-const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
+export const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
 const protocols = Object.keys(protocolNumbers) as Protocol[]
 
 /** `IP_VS_SVC_F_*`. */

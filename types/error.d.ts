@@ -37,7 +37,7 @@ export type IpvsErrorCode =
   | 'ERR_IPVS_MALFORMED_REPLY'
   /** The handle was closed. */
   | 'ERR_IPVS_CLOSED'
-  /** A rule's text is wrong. */
+  /** A line is no rule, or a rule cannot say what is in the table. */
   | 'ERR_IPVS_BAD_RULE'
   /** CAP_NET_ADMIN is missing, or /proc/sys is mounted read-only. */
   | 'ERR_HOST_PERMISSION'
@@ -66,6 +66,10 @@ export interface IpvsErrorDetails {
   readonly destination?: DestinationKey
   /** The kernel's own words (extended acknowledgement), where it has any. */
   readonly kernelMessage?: string
+  /** The line of a text of rules that is wrong or could not be carried out, from 1 on. */
+  readonly line?: number
+  /** Where several things went wrong at once, all of them; the first is what this error says. */
+  readonly errors?: readonly IpvsErrorShape[]
 }
 
 /** The shape of an `IpvsError`, for types that cannot name the class. */

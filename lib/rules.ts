@@ -1,0 +1,166 @@
+// The table as text, and back: what ipvsadm-save and ipvsadm-restore do, from and to a string or a
+// file.
+
+import { readFile } from 'node:fs/promises'
+
+import { abortError, IpvsError } from './errors.js'
+import { replaceFile } from './file.js'
+import { formatRules } from './rules_format.js'
+import { badRule } from './rules_options.js'
+import { applyRules, isOther, readRules } from './rules_table.js'
+import type { Fault, Result, Rule } from './rules_table.js'
+import { inWords } from './rules_words.js'
+import { orDefault, signalOf, takeBoolean, takeOptions, wrongType, wrongValue } from './validate.js'
+import type { Ipvs } from '../types/ipvs.js'
+import type { IpvsErrorShape } from '../types/error.js'
+
+/** A failure and the line that asked for what failed. */
+interface Failure {
+  readonly line: number | undefined
+  readonly error: IpvsErrorShape
+}
+
+/** One error for several: what it says of itself is what the first says. */
+const errorOf = (failures: readonly [Failure, ...Failure[]], path?: string): IpvsError => {
+  const [{ line, error }, ...others] = failures
+  const more = others.slice(0, 8).flatMap((each) => each.line ?? [])
+  const dots = others.length > more.length ? ', ...' : ''
+  const lines = more.length === 0 ? '' : `: lines ${more.join(', ')}${dots}`
+  const message = [
+    path === undefined ? '' : `${path}: `,
+    line === undefined ? '' : `line ${line}: `,
+    error.message,
+    others.length === 0 ? '' : ` (and ${others.length} more${lines})`,
+  ].join('')
+  const { code, errno, command, service, destination, kernelMessage } = error
+  return new IpvsError(
+    message,
+    {
+      code,
+      errno,
+      command,
+      ...(service && { service }),
+      ...(destination && { destination }),
+      ...(kernelMessage !== undefined && { kernelMessage }),
+      ...(line !== undefined && { line }),
+      errors: failures.map((each) => each.error),
+    },
+    { cause: error.cause ?? error },
+  )
+}
+
+const badRuleError = ({ line, reason }: Fault): Failure => ({
+  line,
+  error: new IpvsError(
+    inWords(reason.message),
+    { code: 'ERR_IPVS_BAD_RULE', errno: 0, command: '', line },
+    { cause: reason },
+  ),
+})
+
+/** Throws unless there are none. */
+const refuse = (failures: readonly Failure[], path?: string): void => {
+  const [first, ...others] = failures
+  if (first) throw errorOf([first, ...others], path)
+}
+
+export const saveRules = async (ipvs: Ipvs, options: unknown): Promise<string> => {
+  const signal = signalOf(takeOptions(options))
+  return formatRules(await ipvs.snapshot({ consistent: true, signal }))
+}
+
+/** What rules name comes into being by `apply`, which knows how to do it without a gap. */
+const replaceTable = async (
+  ipvs: Ipvs,
+  { desired, lineOf }: Result,
+  signal: AbortSignal | undefined,
+): Promise<Failure[]> => {
+  const { failed } = await ipvs.apply(desired, { prune: true, signal })
+  return failed.map(({ change, error }) => ({
+    line: lineOf(change.service, 'destination' in change ? change.destination : undefined),
+    error,
+  }))
+}
+
+const send = async (
+  ipvs: Ipvs,
+  rules: readonly Rule[],
+  signal: AbortSignal | undefined,
+): Promise<Failure[]> => {
+  if (rules.length === 0) return []
+  const outcomes = await ipvs.batch(
+    rules.map(({ operation }) => operation),
+    { signal },
+  )
+  return outcomes.flatMap((outcome, index) =>
+    outcome.ok ? [] : [{ line: rules[index]?.line, error: outcome.error }],
+  )
+}
+
+const restoreText = async (
+  ipvs: Ipvs,
+  text: string,
+  options: unknown,
+  path?: string,
+): Promise<void> => {
+  const given = takeOptions(options, ['clear'])
+  const clears = takeBoolean(orDefault(given['clear'], true), 'options.clear')
+  const signal = signalOf(given)
+  if (signal?.aborted === true) throw abortError(signal, false)
+  const { rules, faults } = readRules(text)
+  refuse(faults.map(badRuleError), path)
+  const result = applyRules(rules, clears ? undefined : await ipvs.snapshot({ signal }))
+  refuse(result.faults.map(badRuleError), path)
+  if (!result.isCleared) {
+    refuse(await send(ipvs, result.rules, signal), path)
+    return
+  }
+  const failures = await replaceTable(ipvs, result, signal)
+  failures.push(...(await send(ipvs, result.rules.filter(isOther), signal)))
+  refuse(failures, path)
+}
+
+export const restoreRules = async (ipvs: Ipvs, text: unknown, options: unknown): Promise<void> => {
+  if (typeof text !== 'string') throw wrongType('text', 'a string', text)
+  await restoreText(ipvs, text, options)
+}
+
+const takePath = (value: unknown): string => {
+  const allowed = 'the path of a file'
+  if (typeof value !== 'string') throw wrongType('path', allowed, value)
+  if (value === '' || value.includes('\0')) throw wrongValue('path', allowed, value)
+  return value
+}
+
+export const saveRulesToFile = async (
+  ipvs: Ipvs,
+  path: unknown,
+  options: unknown,
+): Promise<void> => {
+  const file = takePath(path)
+  const text = await saveRules(ipvs, options)
+  // An empty file is what a crash leaves of one.
+  await replaceFile(file, text === '' ? '\n' : text)
+}
+
+/** A file that ends in the middle of a line was cut short, even where the rest reads as a rule. */
+const checkEnd = (text: string, path: string): void => {
+  if (text.endsWith('\n')) return
+  const why =
+    text === ''
+      ? 'the file is empty, so it was cut short: a saved table without services is an empty line'
+      : 'the line does not end, so the file was cut short'
+  refuse([badRuleError({ line: text.split('\n').length, reason: badRule(why) })], path)
+}
+
+export const restoreRulesFromFile = async (
+  ipvs: Ipvs,
+  path: unknown,
+  options: unknown,
+): Promise<void> => {
+  const file = takePath(path)
+  const signal = signalOf(takeOptions(options, ['clear']))
+  const text = await readFile(file, { encoding: 'utf8', ...(signal && { signal }) })
+  checkEnd(text, file)
+  await restoreText(ipvs, text, options, file)
+}
