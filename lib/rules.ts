@@ -25,7 +25,8 @@ const errorOf = (failures: readonly [Failure, ...Failure[]], path?: string): Ipv
   const [{ line, error }, ...others] = failures
   const more = others.slice(0, 8).flatMap((each) => each.line ?? [])
   const dots = others.length > more.length ? ', ...' : ''
-  const lines = more.length === 0 ? '' : `: lines ${more.join(', ')}${dots}`
+  const what = others.length === 1 ? 'line' : 'lines'
+  const lines = more.length === 0 ? '' : `: ${what} ${more.join(', ')}${dots}`
   const message = [
     path === undefined ? '' : `${path}: `,
     line === undefined ? '' : `line ${line}: `,
