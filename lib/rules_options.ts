@@ -124,7 +124,8 @@ const valueOf = (
   if (argument === 'optional' && (next === undefined || next.startsWith('-'))) return undefined
   // What ipvsadm -S writes of a service whose only flag it has no name for.
   if (next === undefined && spelling === '-b') return ''
-  if (next === undefined) throw badRule(`${spelling} needs a value`)
+  // ipvsadm would take an option for the value, as which it makes no sense.
+  if (next === undefined || kinds.has(next)) throw badRule(`${spelling} needs a value`)
   words.shift()
   return next
 }
