@@ -29,6 +29,7 @@ const sources = [
 const shipped = [
   /^(CHANGELOG\.md|LICENSE|README\.md|binding\.gyp|package\.json)$/,
   /^dist\/[\w-]+(\.d\.ts|\.js)$/,
+  /^dist\/schema\.json$/,
   /^types\/[\w-]+\.d\.ts$/,
   /^native\/([\w-]+\/)*[\w-]+\.(cc|h)$/,
   /^native\/README\.md$/,
@@ -41,6 +42,7 @@ const neverMissing = [
   'binding.gyp',
   'dist/index.d.ts',
   'dist/index.js',
+  'dist/schema.json',
   'native/addon.cc',
   'package.json',
   'prebuilds/linux-x64/ipvs-netlink.glibc.node',

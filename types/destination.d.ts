@@ -14,6 +14,10 @@ export interface DestinationKey {
    * and `tun` do not rewrite packets, so there it must be the service's own, fwmark services aside.
    *
    * Kernel: `IPVS_DEST_ATTR_PORT`, u16 in network order.
+   *
+   * @asType integer
+   * @minimum 0
+   * @maximum 65535
    */
   readonly port?: number | undefined
 }
@@ -48,7 +52,13 @@ export type Tunnel =
   | {
       /** Generic UDP encapsulation. */
       readonly type: 'gue'
-      /** UDP port of the tunnel on the real server, 1 to 65535. */
+      /**
+       * UDP port of the tunnel on the real server, 1 to 65535.
+       *
+       * @asType integer
+       * @minimum 1
+       * @maximum 65535
+       */
       readonly port: number
       /** Whether packets carry a checksum, or its remote offload. Default `'none'`. */
       readonly checksum?: 'none' | 'csum' | 'remcsum' | undefined
@@ -61,17 +71,29 @@ export interface DestinationLimits {
    * destination keeps its connections and gets no new ones.
    *
    * Kernel: `IPVS_DEST_ATTR_WEIGHT`, u32.
+   *
+   * @asType integer
+   * @minimum 0
+   * @maximum 2147483647
    */
   readonly weight?: number | undefined
   /**
    * Connections at which the destination stops getting new ones, 0 to 2^31-1. Default 0: no limit.
    * Kernel: `IPVS_DEST_ATTR_U_THRESH`, u32.
+   *
+   * @asType integer
+   * @minimum 0
+   * @maximum 2147483647
    */
   readonly upperThreshold?: number | undefined
   /**
    * Connections below which it gets new ones again, 0 to {@link upperThreshold}. Default 0: the
    * kernel uses three quarters of the upper threshold.
    * Kernel: `IPVS_DEST_ATTR_L_THRESH`, u32.
+   *
+   * @asType integer
+   * @minimum 0
+   * @maximum 2147483647
    */
   readonly lowerThreshold?: number | undefined
 }

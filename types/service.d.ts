@@ -27,6 +27,10 @@ export interface AddressServiceKey {
    * {@link ServiceSettings.persistence}, as in ipvsadm(8).
    *
    * Kernel: `IPVS_SVC_ATTR_PORT`, u16 in network order.
+   *
+   * @asType integer
+   * @minimum 0
+   * @maximum 65535
    */
   readonly port: number
   /** Such a service has no mark. */
@@ -35,7 +39,13 @@ export interface AddressServiceKey {
 
 /** A virtual service known by the firewall mark that netfilter put on the packets. */
 export interface FwmarkServiceKey {
-  /** Firewall mark, 1 to 2^32-1. Kernel: `IPVS_SVC_ATTR_FWMARK`, u32. */
+  /**
+   * Firewall mark, 1 to 2^32-1. Kernel: `IPVS_SVC_ATTR_FWMARK`, u32.
+   *
+   * @asType integer
+   * @minimum 1
+   * @maximum 4294967295
+   */
   readonly fwmark: number
   /** Family of the packets. Default `'ipv4'`. The same mark may serve both families. */
   readonly family?: Family | undefined
@@ -91,6 +101,10 @@ export interface Persistence {
    * 4,294,967 (what the kernel can hold whatever its timer frequency). Default 360, as ipvsadm(8).
    *
    * Kernel: `IPVS_SVC_ATTR_TIMEOUT`, u32.
+   *
+   * @asType integer
+   * @minimum 1
+   * @maximum 4294967
    */
   readonly timeout?: number | undefined
   /**
@@ -98,6 +112,10 @@ export interface Persistence {
    * default 32. IPv6: 1 to 128, default 128.
    *
    * Kernel: `IPVS_SVC_ATTR_NETMASK`, for IPv4 the mask's 4 bytes, for IPv6 the length as u32.
+   *
+   * @asType integer
+   * @minimum 1
+   * @maximum 128
    */
   readonly prefixLength?: number | undefined
   /**
