@@ -51,6 +51,10 @@ const right: Readonly<Record<string, string>> = {
   'instanceof narrows': `return unknown instanceof IpvsError && unknown.code === 'ERR_IPVS_NO_SERVICE'`,
   'an outcome': `const [outcome] = await ipvs.batch([{ op: 'clear' }]); return outcome?.ok === false ? outcome.error.code : undefined`,
   'a handle that closes itself': `await using handle = await openIpvs({ netns: '/run/netns/blue', timeout: 1 }); return handle.info()`,
+  'a desired state': `const { changes, failed } = await ipvs.apply([{ ...tcp, destinations: [{ address: '::1' }, { address: '::2', forwarding: 'tun' }] }], { prune: true, owns: (service) => 'fwmark' in service, keepWeights: ({ weight }) => weight === 0, signal }); return [changes[0]?.reason, failed[0]?.error.code, failed[0]?.change.op]`,
+  'what is read is a desired state': `await ipvs.apply(await ipvs.snapshot()); await ipvs.plan(await ipvs.snapshot({ bigint: true }), { keepWeights: true })`,
+  'a plan goes into a batch': `const { changes } = await ipvs.plan([]); return ipvs.batch(changes)`,
+  'a change by its verb': `const [change] = (await ipvs.plan([])).changes; return change?.op === 'editDestination' ? [change.before.weight.toFixed(), change.after.weight.toFixed(), change.destination.address] : change?.before`,
   'adding whatever is there': `await ipvs.addService(tcp, { ifExists: 'edit', signal }); await ipvs.deleteDestination(tcp, { address: '::1' }, { ifMissing: 'ignore' })`,
 }
 
@@ -195,6 +199,19 @@ const wrong: Readonly<Record<string, readonly [code: string, complaint: RegExp]>
     /"local"/,
   ],
   'a batch that is no list': [`await ipvs.batch({ op: 'clear' })`, /readonly Operation\[\]/],
+  'a service without destinations': [`await ipvs.apply([tcp])`, /destinations/],
+  'local forwarding in a desired state': [
+    `await ipvs.apply([{ ...tcp, destinations: [{ address: '::1', forwarding: 'local' }] }])`,
+    /"local"/,
+  ],
+  'a misspelt property of a desired state': [
+    `await ipvs.apply([{ ...tcp, destinations: [], sheduler: 'rr' }])`,
+    /sheduler/,
+  ],
+  'an owner that answers later': [
+    `await ipvs.apply([], { prune: true, owns: async () => true })`,
+    /Promise/,
+  ],
   'connections as a list': [`return (await ipvs.connections()).length`, /length/],
   'connections of a fwmark service': [
     `return ipvs.connections({ service: { fwmark: 1 } })`,
@@ -299,7 +316,9 @@ examples.forEach(({ title, code, complaint }, index) => {
 // Documentation.
 
 const indexFile = program.getSourceFile(`${root}dist/index.d.ts`)
-const typeFiles = readdirSync(`${root}types`).filter((name) => name !== 'addon.d.ts')
+const typeFiles = readdirSync(`${root}types`).filter(
+  (name) => name.endsWith('.d.ts') && name !== 'addon.d.ts',
+)
 
 const exportsOf = (path: string): ts.Symbol[] => {
   const file = program.getSourceFile(path)
