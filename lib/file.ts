@@ -1,0 +1,83 @@
+// Files that are replaced in one step: whoever reads one, at whatever moment and after whatever
+// crash, finds the old text or the new one, whole.
+
+import { randomBytes } from 'node:crypto'
+import { constants as files } from 'node:fs'
+import { lstat, open, rename, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { constants as system } from 'node:os'
+import { dirname, join } from 'node:path'
+
+interface Ownership {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
+
+const modeOfNewFile = 0o644
+
+// Shaped as Node's own, for what the file system itself would not refuse.
+const refusal = (code: 'ELOOP' | 'EISDIR' | 'EINVAL', why: string, path: string): Error =>
+  Object.assign(new Error(`${code}: ${why}, open '${path}'`), {
+    code,
+    errno: -system.errno[code],
+    syscall: 'open',
+    path,
+  })
+
+const isAbsence = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT'
+
+/** Mode and owner of the file that is there. It is not opened: opening a device may do something. */
+const ownershipOf = async (path: string): Promise<Ownership | undefined> => {
+  const found = await lstat(path).catch((error: unknown) => {
+    if (isAbsence(error)) return undefined
+    throw error
+  })
+  if (!found) return undefined
+  if (found.isSymbolicLink()) throw refusal('ELOOP', 'a symbolic link is not followed', path)
+  if (found.isDirectory()) throw refusal('EISDIR', 'illegal operation on a directory', path)
+  // A device or a pipe is there to be written to; replacing it would take it away.
+  if (!found.isFile()) throw refusal('EINVAL', 'not a regular file', path)
+  return { mode: found.mode & 0o7777, uid: found.uid, gid: found.gid }
+}
+
+const closing = async (file: FileHandle, work: (file: FileHandle) => Promise<void>) => {
+  try {
+    await work(file)
+  } finally {
+    await file.close()
+  }
+}
+
+const fill = async (file: FileHandle, text: string, old: Ownership | undefined): Promise<void> => {
+  await file.writeFile(text)
+  const own = await file.stat()
+  if (old && (own.uid !== old.uid || own.gid !== old.gid)) await file.chown(old.uid, old.gid)
+  // After the owner, whose change takes some bits of the mode away.
+  await file.chmod(old?.mode ?? modeOfNewFile)
+  await file.sync()
+}
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = files
+
+/**
+ * Writes a file whole: a new one beside it, which is on the disk before it takes the name. A file
+ * that exists keeps its mode and owner, a new one gets mode 0644. Refused are a symbolic link
+ * (`ELOOP`) and whatever else is no regular file. Rejects with Node's own file system errors, and
+ * leaves the old file as it was then (unless only the folder could not be brought to the disk).
+ */
+export const replaceFile = async (path: string, text: string): Promise<void> => {
+  const old = await ownershipOf(path)
+  const folder = dirname(path)
+  const temporary = join(folder, `.${randomBytes(12).toString('hex')}.tmp`)
+  const created = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+  try {
+    await closing(created, (file) => fill(file, text, old))
+    await rename(temporary, path)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  }
+  await closing(await open(folder, O_RDONLY | O_DIRECTORY), (opened) => opened.sync())
+}
