@@ -3,7 +3,9 @@
 import { arpSuppression, suppressArp } from './arp.js'
 import { abortError } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
+import { persist, takePath } from './persist.js'
 import { prepareRealServer, takeRealServerProfile } from './profile.js'
+import { ipvsSettings, setIpvsSettings, takeIpvsSettingChanges } from './settings.js'
 import { readSetting, takeSettingName, takeSettingValue, writeSetting } from './sysctl.js'
 import {
   orDefault,
@@ -27,6 +29,7 @@ import type {
   VipKey,
 } from '../types/host.js'
 import type { CallOptions, OpenOptions } from '../types/ipvs.js'
+import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from '../types/settings.js'
 
 const forwardSettings = {
   ipv4: ['ipv4', 'ip_forward'],
@@ -74,6 +77,15 @@ class HostHandle implements Host {
     })
   }
 
+  async ipvsSettings(options?: CallOptions): Promise<IpvsSettings> {
+    return this.#call('ipvsSettings', options, ipvsSettings)
+  }
+
+  async setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings> {
+    const checked = takeIpvsSettingChanges(changes)
+    return this.#call('setIpvsSettings', options, (native) => setIpvsSettings(native, checked))
+  }
+
   async listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]> {
     const name = device === undefined ? undefined : takeDevice(device, 'device')
     return this.#call('listAddresses', options, (native) => listAddresses(native, name))
@@ -115,6 +127,11 @@ class HostHandle implements Host {
     return this.#turn('prepareRealServer', signal, (native) =>
       prepareRealServer(native, plan, (what, work) => this.#turn(what, undefined, work), signal),
     )
+  }
+
+  async persist(path?: string, options?: CallOptions): Promise<PersistedSettings> {
+    const file = takePath(path)
+    return this.#call('persist', options, (native) => persist(native, file))
   }
 
   async close(): Promise<void> {

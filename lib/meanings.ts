@@ -43,6 +43,9 @@ const ERANGE = errnoOf('ERANGE')
 const EPROTONOSUPPORT = errnoOf('EPROTONOSUPPORT')
 const ENOTDIR = errnoOf('ENOTDIR')
 const EISDIR = errnoOf('EISDIR')
+const ENAMETOOLONG = errnoOf('ENAMETOOLONG')
+const ELOOP = errnoOf('ELOOP')
+const E2BIG = errnoOf('E2BIG')
 
 /** Name and sentence of an errno, such as `EINVAL (invalid argument)`. */
 const explain = (errno: number): string => {
@@ -196,6 +199,12 @@ const meanings: Readonly<
     [ENOENT]: () => noSetting,
     [ENOTDIR]: () => noSetting,
     [EISDIR]: () => noSetting,
+    [ENAMETOOLONG]: () => noSetting,
+    [ELOOP]: () => noSetting,
+    [E2BIG]: () => ({
+      code: 'ERR_HOST_REFUSED',
+      why: 'the kernel took only the beginning of the value, and that is what the setting is now',
+    }),
     [EROFS]: () => ({
       code: 'ERR_HOST_PERMISSION',
       why: '/proc/sys is mounted read-only, as containers usually have it; set it outside, or run with a writable /proc/sys',

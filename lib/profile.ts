@@ -3,7 +3,7 @@
 import { missingArpSuppression } from './arp.js'
 import type { ArpChange } from './arp.js'
 import { abortError, IpvsError } from './errors.js'
-import { nameSetting, readSetting, writeSetting } from './sysctl.js'
+import { nameSetting, putBackSetting, readSetting, writeSetting } from './sysctl.js'
 import { addVip, deleteVip, listAddresses, vipOn, withLabel } from './vip.js'
 import type { Vip } from './vip.js'
 import { takeAddress, takeDevice, takeList, takeObject, takeOneOf, wrongType } from './validate.js'
@@ -54,7 +54,7 @@ const settingStep = ({ setting, before, after }: ArpChange): Step => ({
   apply: (native) => writeSetting(native, setting, after),
   undo: async (native) => {
     if ((await readSetting(native, setting)) !== after) return false
-    await writeSetting(native, setting, before)
+    await putBackSetting(native, setting, before)
     return true
   },
 })

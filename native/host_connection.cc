@@ -1,8 +1,13 @@
 #include "host_connection.h"
 
+#include <linux/netlink.h>
+
 #include <utility>
 
 #include "host/sysctl.h"
+#include "host/text_file.h"
+#include "ipvs/protocol.h"
+#include "netlink/family.h"
 #include "route/addresses.h"
 #include "worker.h"
 
@@ -16,6 +21,13 @@ struct TextState {
   std::string text;
 };
 
+Napi::Value GiveText(Napi::Env env, const TextState& state) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("failure", GiveOutcome(env, state.outcome));
+  result.Set("value", state.text);
+  return result;
+}
+
 }  // namespace
 
 Napi::Function HostConnection::Define(Napi::Env env) {
@@ -25,7 +37,10 @@ Napi::Function HostConnection::Define(Napi::Env env) {
                          InstanceMethod<&HostConnection::ReadAddresses>("readAddresses"),
                          InstanceMethod<&HostConnection::ChangeAddresses>("changeAddresses"),
                          InstanceMethod<&HostConnection::ReadSetting>("readSetting"),
+                         InstanceMethod<&HostConnection::ReadSettings>("readSettings"),
                          InstanceMethod<&HostConnection::WriteSetting>("writeSetting"),
+                         InstanceMethod<&HostConnection::ReadText>("readText"),
+                         InstanceMethod<&HostConnection::LoadIpvs>("loadIpvs"),
                          InstanceMethod<&HostConnection::Close>("close"),
                      });
 }
@@ -91,10 +106,26 @@ Napi::Value HostConnection::ReadSetting(const Napi::CallbackInfo& info) {
       [state, name = TakeText(info[0]), where = where(info.Env())] {
         state->outcome = host::ReadSetting(where, name, &state->text);
       },
+      [state](Napi::Env env) { return GiveText(env, *state); });
+}
+
+Napi::Value HostConnection::ReadSettings(const Napi::CallbackInfo& info) {
+  struct State {
+    Outcome outcome;
+    host::Settings settings;
+  };
+  auto state = std::make_shared<State>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readSettings",
+      [state, folder = TakeText(info[0]), where = where(info.Env())] {
+        state->outcome = host::ReadSettings(where, folder, &state->settings);
+      },
       [state](Napi::Env env) -> Napi::Value {
+        Napi::Object values = Napi::Object::New(env);
+        for (const auto& [name, value] : state->settings) values.Set(name, value);
         Napi::Object result = Napi::Object::New(env);
         result.Set("failure", GiveOutcome(env, state->outcome));
-        result.Set("value", state->text);
+        result.Set("values", values);
         return result;
       });
 }
@@ -105,6 +136,31 @@ Napi::Value HostConnection::WriteSetting(const Napi::CallbackInfo& info) {
       info.Env(), "ipvs-netlink:writeSetting",
       [outcome, name = TakeText(info[0]), value = TakeText(info[1]), where = where(info.Env())] {
         *outcome = host::WriteSetting(where, name, value);
+      },
+      [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
+}
+
+Napi::Value HostConnection::ReadText(const Napi::CallbackInfo& info) {
+  auto state = std::make_shared<TextState>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:readText",
+      [state, name = TakeText(info[0]), where = where(info.Env())] {
+        state->outcome = host::ReadText(where, name, &state->text);
+      },
+      [state](Napi::Env env) { return GiveText(env, *state); });
+}
+
+Napi::Value HostConnection::LoadIpvs(const Napi::CallbackInfo& info) {
+  auto outcome = std::make_shared<Outcome>();
+  return RunOnWorker(
+      info.Env(), "ipvs-netlink:loadIpvs",
+      [outcome, where = where(info.Env()), silence = silence_] {
+        netlink::Socket socket;
+        *outcome = netlink::Socket::Open(NETLINK_GENERIC, where, &socket);
+        if (!outcome->ok()) return;
+        uint16_t id = 0;
+        *outcome =
+            netlink::ResolveFamily(&socket, ipvs::kFamilyName, netlink::Deadline(silence), &id);
       },
       [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
 }

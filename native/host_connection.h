@@ -20,7 +20,10 @@ class HostConnection : public Napi::ObjectWrap<HostConnection> {
   Napi::Value ReadAddresses(const Napi::CallbackInfo& info);
   Napi::Value ChangeAddresses(const Napi::CallbackInfo& info);
   Napi::Value ReadSetting(const Napi::CallbackInfo& info);
+  Napi::Value ReadSettings(const Napi::CallbackInfo& info);
   Napi::Value WriteSetting(const Napi::CallbackInfo& info);
+  Napi::Value ReadText(const Napi::CallbackInfo& info);
+  Napi::Value LoadIpvs(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<netlink::NetworkNamespace> where(Napi::Env env) const;

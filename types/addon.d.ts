@@ -75,6 +75,12 @@ export interface SettingReply {
   readonly value: string
 }
 
+export interface SettingsReply {
+  readonly failure: Failure | undefined
+  /** By name, with their line breaks. */
+  readonly values: Readonly<Record<string, string>>
+}
+
 /** Opaque. */
 export type TableCursor = object & { readonly cursor: unique symbol }
 
@@ -107,7 +113,13 @@ export interface HostConnection {
   changeAddresses(changes: Uint8Array): Promise<OutcomesReply>
   /** The name is a path below /proc/sys/net. */
   readSetting(name: string): Promise<SettingReply>
+  /** All below a folder, such as `ipv4/vs`, that can be read. */
+  readSettings(folder: string): Promise<SettingsReply>
   writeSetting(name: string, value: string): Promise<Failure | undefined>
+  /** A file of /proc/net, such as `route`. */
+  readText(name: string): Promise<SettingReply>
+  /** Has the kernel load the module `ip_vs`, where it is not there yet. */
+  loadIpvs(): Promise<Failure | undefined>
   close(): void
 }
 

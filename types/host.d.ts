@@ -2,6 +2,7 @@
 
 import type { Family } from './service.js'
 import type { CallOptions } from './ipvs.js'
+import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from './settings.js'
 
 /** One address of a network device. */
 export interface HostAddress {
@@ -129,7 +130,8 @@ export interface ForwardOptions extends CallOptions {
 }
 
 /**
- * The settings and addresses of one network namespace. Nothing here survives a reboot.
+ * The settings and addresses of one network namespace. Nothing here survives a reboot, but for the
+ * settings that {@link Host.persist} wrote to a file.
  *
  * Every call rejects with a `TypeError` or `RangeError` for wrong arguments, before anything is
  * touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
@@ -141,13 +143,16 @@ export interface Host extends AsyncDisposable {
   /**
    * Reads a kernel setting below `net`, without the line break. The name is dotted
    * (`net.ipv4.ip_forward`) or with slashes (`net/ipv4/conf/eth0.5/arp_ignore`); as in sysctl(8)
-   * the first separator decides, and in dotted names a `/` stands for a dot in a device's name.
-   * Rejects with `ERR_HOST_NO_SYSCTL`.
+   * the first separator decides, and in dotted names a `/` stands for a dot in a device's name
+   * (`net.ipv4.conf.eth0/5.arp_ignore`). Other parts of /proc/sys belong to no network namespace
+   * and are refused, as is whatever would leave /proc/sys/net. Rejects with `ERR_HOST_NO_SYSCTL`.
    */
   getSysctl(name: string, options?: CallOptions): Promise<string>
   /**
-   * Writes a kernel setting below `net`. Rejects with `ERR_HOST_NO_SYSCTL`, and with
-   * `ERR_HOST_REFUSED` when the kernel does not accept the value.
+   * Writes a kernel setting below `net`: an integer, a boolean (as 1 and 0) or a text of one line
+   * and at most 4000 characters, of which an empty one empties a list. Rejects with
+   * `ERR_HOST_NO_SYSCTL`, and with `ERR_HOST_REFUSED` when the kernel does not accept the value, or
+   * only the beginning of it.
    */
   setSysctl(name: string, value: string | number | boolean, options?: CallOptions): Promise<void>
   /**
@@ -157,6 +162,19 @@ export interface Host extends AsyncDisposable {
   ipForward(options?: ForwardOptions): Promise<boolean>
   /** Sets it, and answers what it is then. */
   ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
+  /**
+   * Reads IPVS's own settings, `net.ipv4.vs.*`. Has the kernel load IPVS where it is not there yet.
+   * Rejects with `ERR_HOST_NO_SYSCTL` in a namespace of another user namespace, from which older
+   * kernels hide them.
+   */
+  ipvsSettings(options?: CallOptions): Promise<IpvsSettings>
+  /**
+   * Changes some of them, and answers all as they are then. Everything is checked, also against what
+   * this kernel has, before anything is written; what is right already is not written again. Should
+   * the kernel refuse one nevertheless, those written before it are put back. Rejects with
+   * `ERR_HOST_NO_SYSCTL` for a setting that this kernel lacks.
+   */
+  setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings>
   /** All addresses, or those of one device. Rejects with `ERR_HOST_NO_DEVICE`. Kernel: `RTM_GETADDR`. */
   listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]>
   /**
@@ -187,6 +205,20 @@ export interface Host extends AsyncDisposable {
    * aborted, the earlier ones are undone before it rejects. Rejects with `ERR_HOST_NO_DEVICE`.
    */
   prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
+  /**
+   * Writes the settings that were set through this handle to a file of sysctl.d(5), which the system
+   * reads when it starts, so that they survive a reboot; not what {@link Preparation.undo} put back,
+   * and no addresses. The file says which lines are this package's: there, earlier settings stay
+   * unless they were set anew or put back, so that nothing is lost when the program that set them is
+   * started again; whatever stands above is left as it is. The file is replaced in one step and
+   * keeps its mode and owner. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`
+   * if there are settings of IPVS, and the settings are applied to the namespace in which the system
+   * starts: give another path for those of another one.
+   *
+   * Default path: `/etc/sysctl.d/90-ipvs-netlink.conf`. Rejects with Node's own file system errors,
+   * such as `EACCES`, or `ELOOP` for a symbolic link.
+   */
+  persist(path?: string, options?: CallOptions): Promise<PersistedSettings>
   /**
    * Waits for the calls under way and closes the handle; later calls reject with
    * `ERR_IPVS_CLOSED`.
