@@ -1,6 +1,7 @@
 // The public verbs of a machine around IPVS.
 
 import { arpSuppression, suppressArp } from './arp.js'
+import { diagnose, takeQuestion } from './diagnosis.js'
 import { abortError } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { persist, takePath } from './persist.js'
@@ -18,6 +19,7 @@ import {
 } from './validate.js'
 import { addVip, deleteVip, listAddresses, takeVip } from './vip.js'
 import type { HostConnection } from '../types/addon.js'
+import type { Diagnosis, DiagnosisProfile } from '../types/diagnosis.js'
 import type {
   ArpState,
   ForwardOptions,
@@ -132,6 +134,11 @@ class HostHandle implements Host {
   async persist(path?: string, options?: CallOptions): Promise<PersistedSettings> {
     const file = takePath(path)
     return this.#call('persist', options, (native) => persist(native, file))
+  }
+
+  async diagnose(profile: DiagnosisProfile, options?: CallOptions): Promise<Diagnosis> {
+    const question = takeQuestion(profile)
+    return this.#call('diagnose', options, (native) => diagnose(native, question))
   }
 
   async close(): Promise<void> {

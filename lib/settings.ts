@@ -185,6 +185,9 @@ type Texts = ReadonlyMap<string, string>
 const failureOf = (failure: Parameters<typeof errorFor>[0], what: string): IpvsError =>
   errorFor(failure, { command: 'sysctl', what: () => what, changes: false })
 
+const textsOf = (values: Readonly<Record<string, string>>): Texts =>
+  new Map(Object.entries(values).map(([name, value]) => [name, value.replace(/\n$/, '')]))
+
 /** By the kernel's names. Has the kernel load IPVS where it is not there yet. */
 const readTexts = async (native: HostConnection, what: string): Promise<Texts> => {
   let reply = await native.readSettings(folder.join('/'))
@@ -194,10 +197,8 @@ const readTexts = async (native: HostConnection, what: string): Promise<Texts> =
     reply = await native.readSettings(folder.join('/'))
   }
   if (reply.failure) throw failureOf(reply.failure, what)
-  const texts = Object.entries(reply.values).map(
-    ([name, value]) => [name, value.replace(/\n$/, '')] as const,
-  )
-  if (texts.length > 0) return new Map(texts)
+  const texts = textsOf(reply.values)
+  if (texts.size > 0) return texts
   throw new IpvsError(
     `Cannot ${what}: the kernel shows none of them in a network namespace that belongs to another user namespace`,
     { code: 'ERR_HOST_NO_SYSCTL', errno: -ENOENT, command: 'sysctl' },
@@ -216,6 +217,15 @@ const settingsFrom = (texts: Texts): IpvsSettings =>
 
 export const ipvsSettings = async (native: HostConnection): Promise<IpvsSettings> =>
   settingsFrom(await readTexts(native, 'read the settings of IPVS'))
+
+/** Those that are there already; undefined where IPVS is not loaded or its settings are hidden. */
+export const presentIpvsSettings = async (
+  native: HostConnection,
+): Promise<IpvsSettings | undefined> => {
+  const { failure, values } = await native.readSettings(folder.join('/'))
+  const texts = textsOf(values)
+  return failure || texts.size === 0 ? undefined : settingsFrom(texts)
+}
 
 const checkPresent = (changes: readonly IpvsSettingChange[], texts: Texts): void => {
   for (const { name, needs } of changes) {

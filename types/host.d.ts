@@ -1,5 +1,6 @@
 // What a machine needs around IPVS: addresses, ARP and kernel settings.
 
+import type { Diagnosis, DiagnosisProfile } from './diagnosis.js'
 import type { Family } from './service.js'
 import type { CallOptions } from './ipvs.js'
 import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from './settings.js'
@@ -219,6 +220,12 @@ export interface Host extends AsyncDisposable {
    * such as `EACCES`, or `ELOOP` for a symbolic link.
    */
   persist(path?: string, options?: CallOptions): Promise<PersistedSettings>
+  /**
+   * Looks at this machine for a role, and answers what is right and wrong for it, with a cure for
+   * each fault. It only reads, loads no module, and needs no privilege; what it may not read it
+   * says. It sees what the kernel has, not the network: no packet is sent.
+   */
+  diagnose(profile: DiagnosisProfile, options?: CallOptions): Promise<Diagnosis>
   /**
    * Waits for the calls under way and closes the handle; later calls reject with
    * `ERR_IPVS_CLOSED`.
