@@ -161,6 +161,7 @@ Napi::Value HostConnection::LoadIpvs(const Napi::CallbackInfo& info) {
         uint16_t id = 0;
         *outcome =
             netlink::ResolveFamily(&socket, ipvs::kFamilyName, netlink::Deadline(silence), &id);
+        if (!outcome->ok()) outcome->stage = netlink::Stage::kFamily;
       },
       [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
 }
