@@ -150,7 +150,7 @@ Napi::Value HostConnection::ChangeLink(const Napi::CallbackInfo& info) {
 Napi::Value HostConnection::ReadFouPort(const Napi::CallbackInfo& info) {
   struct State {
     Outcome outcome;
-    route::Encapsulation found;
+    route::Encapsulation found = route::Encapsulation::kNone;
   };
   auto state = std::make_shared<State>();
   return RunOnWorker(
