@@ -2,8 +2,8 @@
 
 import { release } from 'node:os'
 
+import { ENOENT } from './errno.js'
 import { errorFor, IpvsError } from './errors.js'
-import { ENOENT } from './meanings.js'
 import { isSameValue, nameSetting, noteSetting, putBackSetting } from './sysctl.js'
 import { takeSettingValue, writeSetting } from './sysctl.js'
 import { takeBoolean, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
@@ -192,7 +192,7 @@ const textsOf = (values: Readonly<Record<string, string>>): Texts =>
 const readTexts = async (native: HostConnection, what: string): Promise<Texts> => {
   let reply = await native.readSettings(folder.join('/'))
   if (reply.failure?.errno === ENOENT) {
-    const failure = await native.loadIpvs()
+    const failure = await native.loadFamily('IPVS')
     if (failure) throw failureOf(failure, what)
     reply = await native.readSettings(folder.join('/'))
   }

@@ -40,6 +40,12 @@ export interface Layout {
     readonly scope: number
     readonly device: number
   }
+  readonly link: TableLayout & {
+    readonly addressSize: number
+    readonly flags: number
+    readonly type: number
+    readonly kind: number
+  }
 }
 
 /** Where and with which errno a request failed; see native/netlink/outcome.h. */
@@ -109,8 +115,26 @@ export interface HostConnection {
   open(): Promise<Failure | undefined>
   /** Of all devices when the name is empty. */
   readAddresses(device: string): Promise<RecordsReply>
-  /** Each change: a word (1 add, 2 delete), padding, an address record. */
+  /** Each change: a word (1 add, 2 delete, 3 add a deprecated one), padding, an address record. */
   changeAddresses(changes: Uint8Array): Promise<OutcomesReply>
+  /** Each as a change of an address; the word is 1, or 2 where this machine is an IPv6 router. */
+  announce(announcements: Uint8Array): Promise<OutcomesReply>
+  readLinks(): Promise<RecordsReply>
+  /** Verb: 1 create, 2 delete, 3 up, 4 down. Kind and parent of a device to create, else empty. */
+  changeLink(
+    verb: number,
+    device: string,
+    kind: string,
+    parent: string,
+  ): Promise<Failure | undefined>
+  /** Families are AF_INET and AF_INET6. Encapsulation: 0 none, 1 direct, 2 GUE. */
+  readFouPort(
+    port: number,
+    family: number,
+  ): Promise<{ readonly failure: Failure | undefined; readonly encapsulation: number }>
+  changeGuePort(add: boolean, port: number, family: number): Promise<Failure | undefined>
+  /** Loads the module of a generic netlink family. */
+  loadFamily(name: string): Promise<Failure | undefined>
   /** The name is a path below /proc/sys/net. */
   readSetting(name: string): Promise<SettingReply>
   /** All below a folder, such as `ipv4/vs`, that can be read. */
@@ -118,8 +142,6 @@ export interface HostConnection {
   writeSetting(name: string, value: string): Promise<Failure | undefined>
   /** A file of /proc/net, such as `route`. */
   readText(name: string): Promise<SettingReply>
-  /** Has the kernel load the module `ip_vs`, where it is not there yet. */
-  loadIpvs(): Promise<Failure | undefined>
   close(): void
 }
 

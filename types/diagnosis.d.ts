@@ -49,7 +49,7 @@ export type DiagnosisCode =
   | 'TUNNEL'
   /** What fits through the tunnel without being fragmented. */
   | 'TUNNEL_MTU'
-  /** A device that was named and is not there. */
+  /** A device that was named and is not there, or is down. */
   | 'DEVICE'
   /** Whether netfilter tracks connections of IPVS: `conntrack`. */
   | 'CONNTRACK'

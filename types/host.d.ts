@@ -1,6 +1,8 @@
 // What a machine needs around IPVS: addresses, ARP and kernel settings.
 
 import type { Diagnosis, DiagnosisProfile } from './diagnosis.js'
+import type { HostLink } from './link.js'
+import type { DirectorProfile, Preparation, RealServerProfile } from './profile.js'
 import type { Family } from './service.js'
 import type { CallOptions } from './ipvs.js'
 import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from './settings.js'
@@ -43,6 +45,18 @@ export interface VipConfig extends VipKey {
    * `<device>:<number>`, as in `lo:0`.
    */
   readonly label?: string | undefined
+  /**
+   * Whether neighbours are told at once where the address is now: by gratuitous ARP (RFC 5227) or an
+   * unsolicited neighbour advertisement (RFC 4861), once. For a VIP on a real device that came from
+   * another machine. Needs CAP_NET_RAW. Default `false`; refused on `lo`.
+   */
+  readonly announce?: boolean | undefined
+}
+
+/** A virtual address as it is removed. */
+export interface DeletedVip extends VipKey {
+  /** IPv4 only: see {@link VipConfig.label}. Default: whichever it has. */
+  readonly label?: string | undefined
 }
 
 /** ARP settings of one device, and what is effective. */
@@ -61,67 +75,6 @@ export interface ArpState {
   readonly arpAnnounce: number
   /** Both are what a real server with the VIP on `lo` needs. */
   readonly suppressed: boolean
-}
-
-/** A kernel setting that was written. */
-export interface SysctlChange {
-  /** Tells it from an address. */
-  readonly kind: 'sysctl'
-  /** Dotted name. */
-  readonly name: string
-  /** Its value before, as read. */
-  readonly before: string
-  /** Its value after, as written. */
-  readonly after: string
-}
-
-/** An address that was added. */
-export interface AddressChange {
-  /** Tells it from a setting. */
-  readonly kind: 'address'
-  /** See {@link HostAddress.address}. */
-  readonly address: string
-  /** See {@link HostAddress.prefixLength}. */
-  readonly prefixLength: number
-  /** See {@link HostAddress.device}. */
-  readonly device: string
-  /** See {@link HostAddress.label}. */
-  readonly label?: string
-}
-
-/** One thing that {@link Host.prepareRealServer} changed. */
-export type HostChange = SysctlChange | AddressChange
-
-/** What was changed, and the way back. */
-export interface Preparation extends AsyncDisposable {
-  /** In the order in which it was done; empty when everything was as it should be already. */
-  readonly changed: readonly HostChange[]
-  /**
-   * Puts back exactly what was changed, in reverse order. A setting that somebody else changed
-   * meanwhile is left alone. Undoing twice is harmless; after a failure only what failed is tried again.
-   */
-  undo(): Promise<UndoReport>
-}
-
-/** What {@link Preparation.undo} did. */
-export interface UndoReport {
-  /** Put back as it was. */
-  readonly restored: readonly HostChange[]
-  /** Left alone, because somebody else changed or removed it meanwhile. */
-  readonly left: readonly HostChange[]
-}
-
-/** What a real server is to be prepared for. */
-export interface RealServerProfile {
-  /**
-   * `dr`: the VIP on `lo`, hidden from ARP. `nat`: nothing on the machine itself, since packets
-   * arrive under its own address; its route back must lead through the director.
-   */
-  readonly forwarding: 'nat' | 'dr'
-  /** The virtual address or addresses; needed for `dr`. */
-  readonly vip?: string | readonly string[] | undefined
-  /** The device or devices on which clients' packets arrive, such as `eth0`; needed for `dr`. */
-  readonly device?: string | readonly string[] | undefined
 }
 
 /** Options of {@link Host.ipForward}. */
@@ -178,20 +131,30 @@ export interface Host extends AsyncDisposable {
   setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings>
   /** All addresses, or those of one device. Rejects with `ERR_HOST_NO_DEVICE`. Kernel: `RTM_GETADDR`. */
   listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]>
+  /** All network devices. Kernel: `RTM_GETLINK`. */
+  listLinks(options?: CallOptions): Promise<HostLink[]>
   /**
    * Adds a virtual address: IPv4 as /32 with a label, IPv6 as /128 without duplicate-address
    * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
-   * `ERR_HOST_NO_DEVICE`. Kernel: `RTM_NEWADDR`.
+   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED`, before it is added, when it is to be announced on
+   * a device that is down or has no Ethernet address. Kernel: `RTM_NEWADDR`.
    */
   addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
   /**
-   * Removes a virtual address. Rejects with `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel:
-   * `RTM_DELADDR`.
+   * Adds many at once, all or none, in the fewest system calls. Those that are there exactly as
+   * wanted are not sent, but announced if that is asked for. Resolves to all of them, in their
+   * order. When one fails, those that this call added are deleted again and it rejects with the error
+   * of the first that failed.
    */
-  deleteVip(
-    vip: VipKey & { readonly label?: string | undefined },
-    options?: CallOptions,
-  ): Promise<void>
+  addVip(vips: readonly VipConfig[], options?: CallOptions): Promise<HostAddress[]>
+  /**
+   * Removes a virtual address. With a label, only if it has that one. Rejects with
+   * `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel: `RTM_DELADDR`.
+   *
+   * Of many, those that are not there are not sent. It goes on after a failure, puts nothing back,
+   * and then rejects with the error of the first that failed.
+   */
+  deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void>
   /** Reads what is effective for ARP on devices. Rejects with `ERR_HOST_NO_DEVICE`. */
   arpSuppression(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
@@ -201,9 +164,16 @@ export interface Host extends AsyncDisposable {
    */
   suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
-   * Makes this machine a real server: ARP first, then the VIP on `lo`, so that the address is never
-   * announced. What is right already stays and is not in the answer. When a step fails or the call is
-   * aborted, the earlier ones are undone before it rejects. Rejects with `ERR_HOST_NO_DEVICE`.
+   * Makes this machine a director: everything around the virtual services themselves. What is
+   * right already stays and is not in the answer; calling it again changes nothing. When a step
+   * fails or the call is aborted, the earlier ones are undone before it rejects. Loads the module
+   * ip_vs. Rejects with `ERR_HOST_NO_DEVICE`, `ERR_HOST_NO_SYSCTL`.
+   */
+  prepareDirector(profile: DirectorProfile, options?: CallOptions): Promise<Preparation>
+  /**
+   * Makes this machine a real server: ARP first, then the tunnel, then the VIP on `lo`, so that the
+   * address is never announced. Idempotent and all or nothing, as {@link prepareDirector}. Rejects
+   * with `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED` where the kernel lacks the tunnel's module.
    */
   prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
   /**

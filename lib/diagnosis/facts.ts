@@ -7,11 +7,13 @@ import { endianness, release } from 'node:os'
 import { formatAddress } from '../address.js'
 import type { Address } from '../address.js'
 import { IpvsError } from '../errors.js'
+import { listLinks } from '../link.js'
 import { readSetting } from '../sysctl.js'
-import { listAddresses } from '../vip.js'
+import { listAddresses } from '../addresses.js'
 import type { HostConnection } from '../../types/addon.js'
 import type { DiagnosisProfile } from '../../types/diagnosis.js'
 import type { HostAddress } from '../../types/host.js'
+import type { HostLink } from '../../types/link.js'
 import type { Family } from '../../types/service.js'
 
 /** A profile, checked. */
@@ -45,6 +47,8 @@ export interface Facts extends Question {
   /** Options of the mount of /proc/sys. */
   readonly isReadOnly: boolean
   readonly addresses: readonly HostAddress[]
+  /** By name. */
+  readonly links: ReadonlyMap<string, HostLink>
   readonly defaultRoutes: readonly Route[]
   /** Devices that clients' packets arrive on. */
   readonly arrivals: readonly string[]
@@ -155,7 +159,7 @@ export const gatherFacts = async (native: HostConnection, question: Question): P
       throw cause
     }
   }
-  const [modules, ipvs, capabilities, namespace, mounts, addresses, route4, route6] =
+  const [modules, ipvs, capabilities, namespace, mounts, addresses, links, route4, route6] =
     await Promise.all([
       readModules(),
       netText('ip_vs'),
@@ -163,6 +167,7 @@ export const gatherFacts = async (native: HostConnection, question: Question): P
       readlink('/proc/self/ns/user').catch(() => initialUserNamespace),
       readText('/proc/self/mountinfo'),
       listAddresses(native, undefined),
+      listLinks(native),
       netText('route'),
       netText('ipv6_route'),
     ])
@@ -175,6 +180,7 @@ export const gatherFacts = async (native: HostConnection, question: Question): P
     isInitialUserNamespace: namespace === initialUserNamespace,
     isReadOnly: isProcReadOnly(mounts ?? ''),
     addresses,
+    links: new Map(links.map((link) => [link.device, link])),
     defaultRoutes: [...routes4(route4 ?? ''), ...routes6(route6 ?? '')],
     arrivals: question.devices ?? defaultArrivals(addresses),
     setting,

@@ -11,18 +11,14 @@ const forwardSettings = {
   ipv6: ['ipv6', 'conf', 'all', 'forwarding'],
 } as const
 
-export const checkDevices = async ({
-  devices = [],
-  setting,
-}: Facts): Promise<DiagnosisFinding[]> => {
-  const findings: DiagnosisFinding[] = []
-  for (const device of devices) {
-    if ((await setting('ipv4', 'conf', device, 'forwarding')) !== undefined) continue
+export const checkDevices = ({ devices = [], links }: Facts): DiagnosisFinding[] =>
+  devices.flatMap((device) => {
+    const link = links.get(device)
+    if (link?.up === true) return []
+    if (link) return [error('DEVICE', `${device} is down.`, `Set ${device} up.`)]
     const message = `There is no network device ${device} in this network namespace.`
-    findings.push(error('DEVICE', message, 'Name a device that there is, or make it first.'))
-  }
-  return findings
-}
+    return [error('DEVICE', message, 'Name a device that there is, or make it first.')]
+  })
 
 export const checkForwarding = async (facts: Facts): Promise<DiagnosisFinding[]> => {
   const { role, forwarding, arrivals, setting } = facts

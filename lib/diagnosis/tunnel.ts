@@ -1,6 +1,6 @@
 // Tunnels between director and real server.
 
-import { error, fine, info, warning } from './findings.js'
+import { error, fine, warning } from './findings.js'
 import { effective, familiesOf } from './facts.js'
 import type { Facts } from './facts.js'
 import type { DiagnosisFinding } from '../../types/diagnosis.js'
@@ -21,7 +21,7 @@ const kinds: Readonly<Record<Facts['tunnel'], Kind>> = {
 }
 
 export const checkTunnel = async (facts: Facts): Promise<DiagnosisFinding[]> => {
-  const { role, forwarding, tunnel, setting, loaded, loadable } = facts
+  const { role, forwarding, tunnel, links, loaded, loadable } = facts
   if (forwarding !== 'tun' || role === 'director' || !familiesOf(facts).has('ipv4')) return []
   const { device, module } = kinds[tunnel]
   const findings: DiagnosisFinding[] = []
@@ -29,12 +29,17 @@ export const checkTunnel = async (facts: Facts): Promise<DiagnosisFinding[]> => 
     const message = `This kernel has no module ${module}, which takes packets out of ${tunnel}.`
     findings.push(error('TUNNEL', message, "Install this kernel's modules."))
   }
-  if ((await setting('ipv4', 'conf', device, 'rp_filter')) === undefined) {
+  const link = links.get(device)
+  if (!link) {
     const message = `There is no device ${device}; another one may take packets out of ${tunnel}.`
     const cure = `Load ${module} and set ${device} up, or make a device of your own.`
     return [...findings, warning('TUNNEL', message, cure)]
   }
-  findings.push(fine('TUNNEL', `${device} is there.`))
+  findings.push(
+    link.up
+      ? fine('TUNNEL', `${device} is up.`)
+      : error('TUNNEL', `${device} is down: nothing comes out of it.`, `Set ${device} up.`),
+  )
   const filter = await effective(facts, device, 'rp_filter')
   if (filter === 1) {
     const message = `${device} filters strictly by the way back (rp_filter is 1): packets of clients that come out of it are dropped.`
@@ -47,17 +52,13 @@ export const checkTunnel = async (facts: Facts): Promise<DiagnosisFinding[]> => 
 const outerHeader = { ipv4: 20, ipv6: 40 } as const
 const usual = 1500
 
-export const checkTunnelMtu = async (facts: Facts): Promise<DiagnosisFinding[]> => {
-  const { role, forwarding, tunnel, arrivals, setting } = facts
+export const checkTunnelMtu = (facts: Facts): DiagnosisFinding[] => {
+  const { role, forwarding, tunnel, arrivals, links } = facts
   if (forwarding !== 'tun' || role === 'realServer') return []
   const findings: DiagnosisFinding[] = []
   for (const device of arrivals) {
-    // The one place of /proc that has a device's MTU, in each network namespace.
-    const mtu = Number((await setting('ipv6', 'conf', device, 'mtu')) ?? Number.NaN)
-    if (Number.isNaN(mtu)) {
-      findings.push(info('UNKNOWN', `The MTU of ${device} cannot be read, since IPv6 is off.`))
-      continue
-    }
+    const mtu = links.get(device)?.mtu
+    if (mtu === undefined) continue
     const inner = mtu - outerHeader.ipv4 - kinds[tunnel].overhead
     if (inner >= usual) {
       findings.push(

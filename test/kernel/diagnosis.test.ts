@@ -75,6 +75,8 @@ t.test('a tunnel of a real server', async (t) => {
     return about.map(({ code, severity }) => `${code} ${severity}`).sort()
   }
   await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=1')
+  t.same(await severities(), ['RP_FILTER error', 'TUNNEL error'], 'it is down')
+  await inside('ip', 'link', 'set', 'tunl0', 'up')
   t.same(await severities(), ['RP_FILTER error', 'TUNNEL ok'])
   await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=2')
   t.same(await severities(), ['RP_FILTER ok', 'TUNNEL ok'])
