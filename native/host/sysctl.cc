@@ -89,7 +89,7 @@ Outcome ReadSettings(const std::shared_ptr<netlink::NetworkNamespace>& where,
                      const std::string& folder, Settings* settings) {
   return netlink::RunInNamespace(where, [&] {
     Descriptor opened;
-    const Outcome outcome = OpenSetting(folder, O_RDONLY | O_DIRECTORY, &opened);
+    Outcome outcome = OpenSetting(folder, O_RDONLY | O_DIRECTORY, &opened);
     if (!outcome.ok()) return outcome;
     const std::unique_ptr<DIR, CloseFolder> entries(
         fdopendir(fcntl(opened.get(), F_DUPFD_CLOEXEC, 0)));
