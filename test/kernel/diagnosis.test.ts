@@ -90,7 +90,7 @@ t.test('without privileges, in a user namespace, and with a read-only /proc/sys'
     for (const { code, severity } of findings) console.log(code, severity)
     await host.close()`
   const look = async (...how: string[]): Promise<string[]> => {
-    const [program = '', ...args] = [...how, process.execPath, '--input-type=module', '-e', script]
+    const [program, ...args] = [...how, process.execPath, '--input-type=module', '-e', script]
     const { stdout } = await exec(program, args)
     return stdout.trim().split('\n')
   }

@@ -75,7 +75,9 @@ t.test('the table has what the kernel has, and the reverse', async (t) => {
 /** Where the ranges of the table end, found by asking it. */
 const ends = [-20, -8, 0, 1, 3, 8, 12, 19, 64, 2_147_483, 2 ** 30, 2 ** 31 - 1, 2 ** 53 - 1]
 
-const endsOf = (property: string): readonly [unknown, unknown] | undefined => {
+type Value = number | boolean | undefined
+
+const endsOf = (property: string): readonly [Value, Value] | undefined => {
   const { take, parse } = ipvsSettingTable[property as keyof typeof ipvsSettingTable]
   if (typeof parse('1') === 'boolean') return [false, true]
   if (typeof parse('1') !== 'number') return undefined
