@@ -23,6 +23,10 @@
         "native/ipvs/identity.cc",
         "native/ipvs/patch.cc",
         "native/route/addresses.cc",
+        "native/route/announce.cc",
+        "native/route/dump.cc",
+        "native/route/fou.cc",
+        "native/route/links.cc",
         "native/host/sysctl.cc",
         "native/host/text_file.cc"
       ],

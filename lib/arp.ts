@@ -3,8 +3,8 @@
 // For both settings the kernel takes the larger of `all` and the device's own value
 // (include/linux/inetdevice.h, IN_DEV_MAXCONF).
 
-import { IpvsError } from './errors.js'
-import { readSetting, writeSetting } from './sysctl.js'
+import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
+import { writeSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import type { HostConnection } from '../types/addon.js'
 import type { ArpState } from '../types/host.js'
@@ -19,22 +19,6 @@ interface ArpSetting {
 // arp_ignore 3 answers for addresses of global scope, as the VIP is; 4 to 7 are reserved.
 const arpIgnore: ArpSetting = { name: 'arp_ignore', wanted: 1, hides: [1, 2, 8] }
 const arpAnnounce: ArpSetting = { name: 'arp_announce', wanted: 2, hides: [2] }
-export const arpSettings = [arpIgnore, arpAnnounce] as const
-
-export const arpPath = (device: string, name: string): SettingPath => ['ipv4', 'conf', device, name]
-
-const read = async (native: HostConnection, device: string, name: string): Promise<number> => {
-  try {
-    return Number(await readSetting(native, arpPath(device, name)))
-  } catch (error) {
-    if (!IpvsError.is(error) || error.code !== 'ERR_HOST_NO_SYSCTL' || device === 'all') throw error
-    throw new IpvsError(
-      `Cannot read the ARP settings of ${device}: there is no such network device`,
-      { code: 'ERR_HOST_NO_DEVICE', errno: error.errno, command: 'sysctl' },
-      { cause: error },
-    )
-  }
-}
 
 /** A setting that has to be written before the VIP is hidden. */
 export interface ArpChange {
@@ -50,11 +34,10 @@ export const missingArpSuppression = async (
 ): Promise<ArpChange[]> => {
   const changes: ArpChange[] = []
   for (const device of new Set(['all', ...devices])) {
-    for (const { name, wanted, hides } of arpSettings) {
-      const value = await read(native, device, name)
-      if (hides.includes(value)) continue
-      const setting = arpPath(device, name)
-      changes.push({ setting, before: String(value), after: String(wanted) })
+    for (const { name, wanted, hides } of [arpIgnore, arpAnnounce]) {
+      const setting = devicePath('ipv4', device, name)
+      const before = await readDeviceSetting(native, setting)
+      if (!hides.includes(Number(before))) changes.push({ setting, before, after: String(wanted) })
     }
   }
   return changes
@@ -74,12 +57,10 @@ export const arpSuppression = async (
   native: HostConnection,
   devices: readonly string[],
 ): Promise<ArpState[]> => {
-  const effective = async (device: string, { name }: ArpSetting): Promise<number> =>
-    Math.max(await read(native, 'all', name), await read(native, device, name))
   const states: ArpState[] = []
   for (const device of devices) {
-    const ignore = await effective(device, arpIgnore)
-    const announce = await effective(device, arpAnnounce)
+    const { effective: ignore } = await readLarger(native, 'ipv4', device, arpIgnore.name)
+    const { effective: announce } = await readLarger(native, 'ipv4', device, arpAnnounce.name)
     states.push({
       device,
       arpIgnore: ignore,

@@ -79,7 +79,8 @@ type TunnelFields = Pick<DestinationFields, 'tunnelType' | 'tunnelPort' | 'tunne
 
 const noTunnel: TunnelFields = { tunnelType: 0, tunnelPort: 0, tunnelFlags: 0 }
 
-const takeTunnel = (value: unknown, path: string): TunnelFields => {
+/** A tunnel as the kernel counts it. */
+export const takeTunnel = (value: unknown, path: string): TunnelFields => {
   const properties = takeObject(value, path, ['type', 'port', 'checksum'])
   const type = takeOneOf(properties['type'], `${path}.type`, ['ipip', 'gue', 'gre'])
   const forbid = (name: string): void => {

@@ -1,10 +1,18 @@
 // The public verbs of a machine around IPVS.
 
 import { arpSuppression, suppressArp } from './arp.js'
+import { listAddresses } from './addresses.js'
+import { diagnose, takeQuestion } from './diagnosis.js'
+import { directorSteps } from './director.js'
 import { abortError } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
-import { prepareRealServer, takeRealServerProfile } from './profile.js'
+import { listLinks } from './link.js'
+import { persist, takePath } from './persist.js'
+import { realServerSteps } from './real-server.js'
+import { ipvsSettings, setIpvsSettings, takeIpvsSettingChanges } from './settings.js'
 import { readSetting, takeSettingName, takeSettingValue, writeSetting } from './sysctl.js'
+import { prepare } from './trail.js'
+import type { Step } from './trail.js'
 import {
   orDefault,
   signalOf,
@@ -14,19 +22,21 @@ import {
   takeOneOf,
   takeOptions,
 } from './validate.js'
-import { addVip, deleteVip, listAddresses, takeVip } from './vip.js'
+import { addVip, addVips, deleteVip, deleteVips, takeDeletedVip, takeVip } from './vip.js'
 import type { HostConnection } from '../types/addon.js'
+import type { Diagnosis, DiagnosisProfile } from '../types/diagnosis.js'
 import type {
   ArpState,
+  DeletedVip,
   ForwardOptions,
   Host,
   HostAddress,
-  Preparation,
-  RealServerProfile,
   VipConfig,
-  VipKey,
 } from '../types/host.js'
 import type { CallOptions, OpenOptions } from '../types/ipvs.js'
+import type { HostLink } from '../types/link.js'
+import type { DirectorProfile, Preparation, RealServerProfile } from '../types/profile.js'
+import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from '../types/settings.js'
 
 const forwardSettings = {
   ipv4: ['ipv4', 'ip_forward'],
@@ -74,22 +84,45 @@ class HostHandle implements Host {
     })
   }
 
+  async ipvsSettings(options?: CallOptions): Promise<IpvsSettings> {
+    return this.#call('ipvsSettings', options, ipvsSettings)
+  }
+
+  async setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings> {
+    const checked = takeIpvsSettingChanges(changes)
+    return this.#call('setIpvsSettings', options, (native) => setIpvsSettings(native, checked))
+  }
+
   async listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]> {
     const name = device === undefined ? undefined : takeDevice(device, 'device')
     return this.#call('listAddresses', options, (native) => listAddresses(native, name))
   }
 
-  async addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress> {
-    const checked = takeVip(vip, 'vip')
-    return this.#call('addVip', options, (native) => addVip(native, checked))
+  async listLinks(options?: CallOptions): Promise<HostLink[]> {
+    return this.#call('listLinks', options, listLinks)
   }
 
-  async deleteVip(
-    vip: VipKey & { readonly label?: string | undefined },
+  addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
+  addVip(vips: readonly VipConfig[], options?: CallOptions): Promise<HostAddress[]>
+  async addVip(
+    vip: VipConfig | readonly VipConfig[],
     options?: CallOptions,
-  ): Promise<void> {
-    const checked = takeVip(vip, 'vip')
-    return this.#call('deleteVip', options, (native) => deleteVip(native, checked))
+  ): Promise<HostAddress | HostAddress[]> {
+    if (Array.isArray(vip)) {
+      const vips = takeList(vip, 'vip', takeVip)
+      return this.#call('addVip', options, (native) => addVips(native, vips))
+    }
+    const one = takeVip(vip, 'vip')
+    return this.#call('addVip', options, (native) => addVip(native, one))
+  }
+
+  async deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void> {
+    if (Array.isArray(vip)) {
+      const vips = takeList(vip, 'vip', takeDeletedVip)
+      return this.#call('deleteVip', options, (native) => deleteVips(native, vips))
+    }
+    const one = takeDeletedVip(vip, 'vip')
+    return this.#call('deleteVip', options, (native) => deleteVip(native, one))
   }
 
   async arpSuppression(
@@ -108,13 +141,22 @@ class HostHandle implements Host {
     return this.#call('suppressArp', options, (native) => suppressArp(native, names))
   }
 
+  async prepareDirector(profile: DirectorProfile, options?: CallOptions): Promise<Preparation> {
+    return this.#prepare('prepareDirector', directorSteps(profile), options)
+  }
+
   async prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation> {
-    const plan = takeRealServerProfile(profile)
-    const signal = signalOf(takeOptions(options))
-    // Not let go of when it is aborted: it puts back first what it has changed.
-    return this.#turn('prepareRealServer', signal, (native) =>
-      prepareRealServer(native, plan, (what, work) => this.#turn(what, undefined, work), signal),
-    )
+    return this.#prepare('prepareRealServer', realServerSteps(profile), options)
+  }
+
+  async persist(path?: string, options?: CallOptions): Promise<PersistedSettings> {
+    const file = takePath(path)
+    return this.#call('persist', options, (native) => persist(native, file))
+  }
+
+  async diagnose(profile: DiagnosisProfile, options?: CallOptions): Promise<Diagnosis> {
+    const question = takeQuestion(profile)
+    return this.#call('diagnose', options, (native) => diagnose(native, question))
   }
 
   async close(): Promise<void> {
@@ -123,6 +165,14 @@ class HostHandle implements Host {
 
   async [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #prepare(what: string, steps: readonly Step[], options: unknown): Promise<Preparation> {
+    const signal = signalOf(takeOptions(options))
+    // Not let go of when it is aborted: it puts back first what it has changed.
+    return this.#turn(what, signal, (native) =>
+      prepare(native, steps, (later, work) => this.#turn(later, undefined, work), signal),
+    )
   }
 
   async #call<T>(

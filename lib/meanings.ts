@@ -1,9 +1,33 @@
 // What each (stage, command, errno) means: its code, what is in the way, and what to do. The tables
 // follow the kernel's own answers, see the captures in test/fixtures.
 
-import { constants } from 'node:os'
-import { getSystemErrorMap } from 'node:util'
-
+import {
+  EPERM,
+  ENOENT,
+  ESRCH,
+  EAGAIN,
+  EACCES,
+  EEXIST,
+  ENODEV,
+  EROFS,
+  ETIMEDOUT,
+  ECANCELED,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EINVAL,
+  ENETUNREACH,
+  ERANGE,
+  EPROTONOSUPPORT,
+  ENOTDIR,
+  EISDIR,
+  ENAMETOOLONG,
+  ELOOP,
+  E2BIG,
+  EADDRINUSE,
+  ENETDOWN,
+  EOPNOTSUPP,
+  explain,
+} from './errno.js'
 import type { Failure } from '../types/addon.js'
 import type { DestinationKey } from '../types/destination.js'
 import type { IpvsErrorCode } from '../types/error.js'
@@ -19,39 +43,6 @@ export const Stage = {
   reply: 5,
   kernel: 6,
 } as const
-
-const errnoOf = (name: string): number => {
-  for (const [number, [each]] of getSystemErrorMap()) if (each === name) return -number
-  throw new Error(`no such errno: ${name}`)
-}
-
-const EPERM = errnoOf('EPERM')
-export const ENOENT = errnoOf('ENOENT')
-const ESRCH = errnoOf('ESRCH')
-const EAGAIN = errnoOf('EAGAIN')
-const EACCES = errnoOf('EACCES')
-const EEXIST = errnoOf('EEXIST')
-const ENODEV = errnoOf('ENODEV')
-const EROFS = errnoOf('EROFS')
-const ETIMEDOUT = errnoOf('ETIMEDOUT')
-const ECANCELED = errnoOf('ECANCELED')
-const EADDRNOTAVAIL = errnoOf('EADDRNOTAVAIL')
-const EAFNOSUPPORT = errnoOf('EAFNOSUPPORT')
-export const EINVAL = errnoOf('EINVAL')
-const ENETUNREACH = errnoOf('ENETUNREACH')
-const ERANGE = errnoOf('ERANGE')
-const EPROTONOSUPPORT = errnoOf('EPROTONOSUPPORT')
-const ENOTDIR = errnoOf('ENOTDIR')
-const EISDIR = errnoOf('EISDIR')
-
-/** Name and sentence of an errno, such as `EINVAL (invalid argument)`. */
-const explain = (errno: number): string => {
-  const [name, sentence] = getSystemErrorMap().get(-errno) ?? []
-  if (name !== undefined && sentence !== undefined) return `${name} (${sentence})`
-  // Node's list lacks some that netlink uses.
-  const names = Object.entries(constants.errno)
-  return names.find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`
-}
 
 /** What was asked for, for the message and for the error's properties. */
 export interface Request {
@@ -98,7 +89,10 @@ const missingModule = ({ scheduler, engine }: Request, missing?: Missing): Meani
   }
 }
 
-const refused = (why: string): Meaning => ({ code: 'ERR_IPVS_REFUSED', why })
+const refused = (why: string, by: 'ipvs' | 'host' = 'ipvs'): Meaning => ({
+  code: by === 'host' ? 'ERR_HOST_REFUSED' : 'ERR_IPVS_REFUSED',
+  why,
+})
 
 /** Why the kernel does not take a destination, where it says no more than EINVAL. */
 const badDestination = (): Meaning =>
@@ -192,10 +186,40 @@ const meanings: Readonly<
       why: 'the device has no such address',
     }),
   },
+  RTM_NEWLINK: {
+    [EOPNOTSUPP]: () =>
+      refused(
+        'this kernel has no devices of this kind, and could not load their module; install or load it',
+        'host',
+      ),
+  },
+  FOU_CMD_ADD: {
+    [ENOENT]: () =>
+      refused(
+        'this kernel has no FOU (UDP encapsulation), or could not load its module; load the module fou',
+        'host',
+      ),
+    [EADDRINUSE]: () => refused('somebody else listens on this UDP port', 'host'),
+  },
+  announce: {
+    [EPERM]: () => ({
+      code: 'ERR_HOST_PERMISSION',
+      why: 'sending announcements needs CAP_NET_RAW in the user namespace that owns the network namespace',
+    }),
+    [EOPNOTSUPP]: () =>
+      refused('the device has no Ethernet address, and so no neighbours to tell', 'host'),
+    [ENETDOWN]: () => refused('the device is down', 'host'),
+  },
   sysctl: {
     [ENOENT]: () => noSetting,
     [ENOTDIR]: () => noSetting,
     [EISDIR]: () => noSetting,
+    [ENAMETOOLONG]: () => noSetting,
+    [ELOOP]: () => noSetting,
+    [E2BIG]: () => ({
+      code: 'ERR_HOST_REFUSED',
+      why: 'the kernel took only the beginning of the value, and that is what the setting is now',
+    }),
     [EROFS]: () => ({
       code: 'ERR_HOST_PERMISSION',
       why: '/proc/sys is mounted read-only, as containers usually have it; set it outside, or run with a writable /proc/sys',
@@ -203,7 +227,8 @@ const meanings: Readonly<
   },
 }
 
-const isHost = (request: Request): boolean => /^(RTM_|sysctl$|host$)/.test(request.command)
+const isHost = (request: Request): boolean =>
+  /^(RTM_|FOU_|sysctl$|host$|announce$)/.test(request.command)
 
 const permission = (request: Request): Meaning =>
   isHost(request)

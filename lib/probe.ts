@@ -1,7 +1,8 @@
 // Asking the kernel again, where it said only that something is missing.
 
 import { familyNumbers } from './address.js'
-import { EINVAL, ENOENT, Stage } from './meanings.js'
+import { EINVAL, ENOENT } from './errno.js'
+import { Stage } from './meanings.js'
 import type { KnownFailure, Missing, Request } from './meanings.js'
 import type { ServiceFields } from './records.js'
 

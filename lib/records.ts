@@ -78,6 +78,13 @@ export interface AddressFields {
   readonly flags?: number
 }
 
+export interface LinkFields {
+  readonly device?: string
+  readonly mtu?: number
+  /** 32 bytes, the unused ones 0. */
+  readonly address?: Uint8Array
+}
+
 const totals = ['connections', 'packetsIn', 'packetsOut', 'bytesIn', 'bytesOut'] as const
 const rates = [
   'connectionsPerSecond',
@@ -219,6 +226,9 @@ const makeFormat = (layout: Layout) => ({
   address: new RecordTable<AddressFields>(layout.address),
   /** Fields of address records that are no attributes. */
   addressHeader: layout.address,
+  link: new RecordTable<LinkFields>(layout.link),
+  /** Fields of link records that are no attributes. */
+  linkHeader: layout.link,
   serviceCounters: new CounterReader(layout.service, layout.counters),
   destinationCounters: new CounterReader(layout.destination, layout.counters),
 })

@@ -68,11 +68,69 @@ export const readSetting = async (
   return value.replace(/\n$/, '')
 }
 
-export const writeSetting = async (
+/** Whether the kernel would read the same from both, which differ in blanks at most. */
+export const isSameValue = (one: string, other: string): boolean =>
+  one.trim().split(/\s+/).join(' ') === other.trim().split(/\s+/).join(' ')
+
+/** What a handle did with a setting. */
+export interface SettingRecord {
+  /** The last one. */
+  readonly value: string
+  /** Whether it is what was there before the handle came. */
+  readonly isPutBack: boolean
+  /** All that were asked for: putting back one of them leaves the setting as somebody wants it. */
+  readonly asked: readonly string[]
+}
+
+const records = new WeakMap<HostConnection, Map<string, SettingRecord>>()
+
+/** What was done with settings through a handle, by their names. */
+export const settingRecords = (native: HostConnection): ReadonlyMap<string, SettingRecord> =>
+  records.get(native) ?? new Map()
+
+const record = (native: HostConnection, setting: SettingPath, next: SettingRecord): void => {
+  const own = records.get(native) ?? new Map<string, SettingRecord>()
+  own.set(nameSetting(setting), next)
+  records.set(native, own)
+}
+
+const askedBefore = (native: HostConnection, setting: SettingPath): readonly string[] =>
+  settingRecords(native).get(nameSetting(setting))?.asked ?? []
+
+/** Remembers that a setting is wanted as it is, for what persists it. */
+export const noteSetting = (native: HostConnection, setting: SettingPath, value: string): void => {
+  const before = askedBefore(native, setting)
+  const asked = before.includes(value) ? before : [...before, value]
+  record(native, setting, { value, isPutBack: false, asked })
+}
+
+const write = async (
   native: HostConnection,
   setting: SettingPath,
   value: string,
 ): Promise<void> => {
   const failure = await native.writeSetting(setting.join('/'), value)
   if (failure) throw settingError(failure, setting, `write '${value}' to`, true)
+}
+
+export const writeSetting = async (
+  native: HostConnection,
+  setting: SettingPath,
+  value: string,
+): Promise<void> => {
+  await write(native, setting, value)
+  noteSetting(native, setting, value)
+}
+
+/** Writes what was there before a change that is taken back. */
+export const putBackSetting = async (
+  native: HostConnection,
+  setting: SettingPath,
+  before: string,
+): Promise<void> => {
+  // An empty write is none.
+  await write(native, setting, before === '' ? '\n' : before)
+  const asked = askedBefore(native, setting)
+  const isAsked = asked.some((each) => isSameValue(each, before))
+  record(native, setting, { value: before, isPutBack: !isAsked, asked: isAsked ? asked : [] })
 }

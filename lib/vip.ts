@@ -1,51 +1,39 @@
-// Addresses of network devices, over rtnetlink.
+// Virtual addresses: what is one, the labels they get, and writing only what differs.
 
-import { addressBits, familyNumbers, familyOf, formatAddress } from './address.js'
+import { addressBits, formatAddress } from './address.js'
 import type { Address } from './address.js'
+import { encodeAddresses, failuresOf, listAddresses } from './addresses.js'
+import type { AddressToWrite } from './addresses.js'
+import { announce, checkAnnouncements } from './announce.js'
 import { errorFor } from './errors.js'
-import type { Request } from './errors.js'
-import { recordFormat } from './records.js'
-import { Memory } from './memory.js'
+import type { IpvsError } from './errors.js'
+import { EADDRNOTAVAIL } from './errno.js'
+import { Stage } from './meanings.js'
 import {
   orDefault,
   takeAddress,
+  takeBoolean,
   takeDevice,
   takeInteger,
   takeObject,
   wrongType,
   wrongValue,
 } from './validate.js'
-import type { HostConnection } from '../types/addon.js'
+import type { Failure, HostConnection } from '../types/addon.js'
 import type { HostAddress } from '../types/host.js'
 import type { Family } from '../types/service.js'
 
-/** `IFA_F_NODAD` and `IFA_F_TENTATIVE` of <linux/if_addr.h>. */
-const NODAD = 0x02
-const TENTATIVE = 0x40
-
-/** `RT_SCOPE_*` of <linux/rtnetlink.h>. */
-const scopes: Readonly<Record<number, HostAddress['scope']>> = {
-  0: 'global',
-  200: 'site',
-  253: 'link',
-  254: 'host',
-  255: 'nowhere',
-}
-
 const ADD = 1
 const DELETE = 2
-const changeHeader = 8
+const ADD_DEPRECATED = 3
 const mostLabel = 15
-const deviceSize = 16
 
 /** A VIP, checked, every default but the label filled in. */
-export interface Vip {
+export interface Vip extends AddressToWrite {
   readonly address: string
-  readonly bytes: Uint8Array
-  readonly family: Family
-  readonly device: string
-  readonly prefixLength: number
-  readonly label: string | undefined
+  readonly announced: boolean
+  /** IPv6: not to be chosen as the source of what this machine sends by itself. */
+  readonly deprecated: boolean
 }
 
 const takeLabel = (value: unknown, path: string, device: string, family: Family): string => {
@@ -60,17 +48,27 @@ const takeLabel = (value: unknown, path: string, device: string, family: Family)
   return value
 }
 
-export const takeVip = (value: unknown, path: string): Vip => {
-  const properties = takeObject(value, path, [
-    'address',
-    'device',
-    'prefixLength',
-    'label',
-    // What an address read back has beside these.
-    'family',
-    'scope',
-    'tentative',
-  ])
+const takeAnnounce = (value: unknown, path: string, device: string): boolean => {
+  const announced = takeBoolean(orDefault(value, false), path)
+  if (announced && device === 'lo') {
+    throw wrongValue(path, 'absent or false on lo, which has no neighbours', value)
+  }
+  return announced
+}
+
+const known = [
+  'address',
+  'device',
+  'prefixLength',
+  'label',
+  // What an address read back has beside these.
+  'family',
+  'scope',
+  'tentative',
+]
+
+const take = (value: unknown, path: string, others: readonly string[]): Vip => {
+  const properties = takeObject(value, path, [...known, ...others])
   const { family, bytes } = takeAddress(properties['address'], `${path}.address`)
   const device = takeDevice(orDefault(properties['device'], 'lo'), `${path}.device`)
   const most = addressBits[family]
@@ -87,8 +85,16 @@ export const takeVip = (value: unknown, path: string): Vip => {
       most,
     ),
     label: label === undefined ? undefined : takeLabel(label, `${path}.label`, device, family),
+    announced: takeAnnounce(properties['announce'], `${path}.announce`, device),
+    deprecated: false,
   }
 }
+
+/** A VIP to be added. */
+export const takeVip = (value: unknown, path: string): Vip => take(value, path, ['announce'])
+
+/** A VIP to be deleted. */
+export const takeDeletedVip = (value: unknown, path: string): Vip => take(value, path, [])
 
 /** A VIP as it is added when only its address is known. */
 export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
@@ -98,120 +104,187 @@ export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
   device,
   prefixLength: addressBits[family],
   label: undefined,
+  announced: false,
+  deprecated: false,
 })
 
-const addressAt = (memory: Memory, at: number): HostAddress => {
-  const { address: table, addressHeader } = recordFormat()
-  const { address, local, label, flags = 0 } = table.read(memory, at)
-  const family = familyOf(memory.word(at + addressHeader.family))
-  const scope = memory.word(at + addressHeader.scope)
-  return {
-    address: formatAddress(family, local ?? address ?? new Uint8Array(16)),
-    family,
-    prefixLength: memory.word(at + addressHeader.prefixLength),
-    device: memory.text(at + addressHeader.device, deviceSize),
-    ...(label !== undefined && { label }),
-    scope: scopes[scope] ?? scope,
-    tentative: (flags & TENTATIVE) !== 0,
-  }
-}
+type Place = Pick<HostAddress, 'address' | 'prefixLength' | 'device'>
 
-/** All addresses, or those of one device. */
-export const listAddresses = async (
-  native: HostConnection,
-  device: string | undefined,
-): Promise<HostAddress[]> => {
-  const { failure, records } = await native.readAddresses(device ?? '')
-  if (failure) {
-    throw errorFor(failure, {
-      command: 'RTM_GETADDR',
-      what: () => `list the addresses of ${device ?? 'all devices'}`,
-      changes: false,
-    })
-  }
-  const { size } = recordFormat().address
-  const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / size }, (_, index) =>
-    addressAt(memory, index * size),
-  )
-}
-
-const encode = (kind: number, vip: Vip): Uint8Array => {
-  const { address: table, addressHeader } = recordFormat()
-  const memory = new Memory(new ArrayBuffer(changeHeader + table.size))
-  const at = changeHeader
-  memory.setWord(0, kind)
-  table.write(memory, at, {
-    // Both, always: without them the kernel deletes whichever address comes first.
-    local: vip.bytes,
-    address: vip.bytes,
-    ...(vip.label !== undefined && { label: vip.label }),
-    ...(vip.family === 'ipv6' && kind === ADD && { flags: NODAD }),
-  })
-  memory.setWord(at + addressHeader.family, familyNumbers[vip.family])
-  memory.setWord(at + addressHeader.prefixLength, vip.prefixLength)
-  memory.setText(at + addressHeader.device, vip.device)
-  return memory.bytes
-}
-
-const change = async (
-  native: HostConnection,
-  kind: number,
-  vip: Vip,
-  request: Request,
-): Promise<void> => {
-  const { outcomes, texts } = await native.changeAddresses(encode(kind, vip))
-  const [stage = 0, errno = 0] = new Int32Array(outcomes)
-  if (stage !== 0) throw errorFor({ stage, errno, text: texts[0] ?? '' }, request)
-}
-
-/** The first label of the device that no address has. */
-const freeLabel = (device: string, taken: readonly HostAddress[]): string => {
-  const labels = new Set(taken.map(({ label }) => label))
-  let number = 0
-  while (labels.has(`${device}:${number}`)) ++number
-  const label = `${device}:${number}`
-  // A long device name leaves no room for a number; its own name is a label too.
-  return Buffer.byteLength(label) > mostLabel ? device : label
-}
-
-const nameVip = ({ address, prefixLength, device }: Vip): string =>
+const nameVip = ({ address, prefixLength, device }: Place): string =>
   `${address}/${prefixLength} on ${device}`
 
-/** Gives an IPv4 address the first free label, unless it has one. */
-export const withLabel = (vip: Vip, present: readonly HostAddress[]): Vip =>
-  vip.label === undefined && vip.family === 'ipv4'
-    ? { ...vip, label: freeLabel(vip.device, present) }
-    : vip
+/** The kernel tells addresses apart by this. */
+const keyOf = nameVip
 
-export const addVip = async (native: HostConnection, vip: Vip): Promise<HostAddress> => {
-  const present = vip.label === undefined ? await listAddresses(native, vip.device) : []
-  const { label, ...labelled } = withLabel(vip, present)
-  await change(
-    native,
-    ADD,
-    { ...labelled, label },
-    {
-      command: 'RTM_NEWADDR',
-      what: () => `add address ${nameVip(vip)}`,
-      changes: true,
-    },
-  )
-  return {
-    address: vip.address,
-    family: vip.family,
-    prefixLength: vip.prefixLength,
-    device: vip.device,
-    ...(label !== undefined && { label }),
-    scope: 'global',
-    tentative: false,
+/** Gives out the free labels of devices, the lowest number first. */
+const labelGiver = (
+  taken: readonly { readonly label?: string | undefined }[],
+): ((device: string) => string) => {
+  const labels = new Set(taken.map(({ label }) => label))
+  const next = new Map<string, number>()
+  return (device) => {
+    let number = next.get(device) ?? 0
+    while (labels.has(`${device}:${number}`)) ++number
+    next.set(device, number + 1)
+    const label = `${device}:${number}`
+    // A long device name leaves no room for a number; its own name is a label too.
+    return Buffer.byteLength(label) > mostLabel ? device : label
   }
 }
 
-export const deleteVip = async (native: HostConnection, vip: Vip): Promise<void> => {
-  await change(native, DELETE, vip, {
+/** Gives IPv4 addresses the first free labels, unless they have one. */
+export const withLabels = (vips: readonly Vip[], present: readonly HostAddress[]): Vip[] => {
+  const giveLabel = labelGiver([...present, ...vips])
+  return vips.map((vip) =>
+    vip.label === undefined && vip.family === 'ipv4'
+      ? { ...vip, label: giveLabel(vip.device) }
+      : vip,
+  )
+}
+
+const addError = (failure: Failure, vip: Vip): IpvsError =>
+  errorFor(failure, {
+    command: 'RTM_NEWADDR',
+    what: () => `add address ${nameVip(vip)}`,
+    changes: true,
+  })
+
+const deleteError = (failure: Failure, vip: Vip): IpvsError =>
+  errorFor(failure, {
     command: 'RTM_DELADDR',
     what: () => `delete address ${nameVip(vip)}`,
     changes: true,
   })
+
+const change = async (
+  native: HostConnection,
+  vips: readonly Vip[],
+  verbOf: (vip: Vip) => number,
+): Promise<(Failure | undefined)[]> =>
+  vips.length === 0 ? [] : failuresOf(await native.changeAddresses(encodeAddresses(vips, verbOf)))
+
+/** Deletes addresses; answers what became of each. */
+export const deleteEach = async (
+  native: HostConnection,
+  vips: readonly Vip[],
+): Promise<(IpvsError | undefined)[]> => {
+  const failures = await change(native, vips, () => DELETE)
+  return vips.map((vip, index) => {
+    const failure = failures[index]
+    return failure && deleteError(failure, vip)
+  })
+}
+
+const isGone = ({ stage, errno }: Failure): boolean =>
+  stage === Stage.kernel && errno === EADDRNOTAVAIL
+
+/** Deletes what was added, the last one first, and answers the error for which that had to be. */
+const takeBack = async (
+  native: HostConnection,
+  vips: readonly Vip[],
+  error: unknown,
+): Promise<unknown> => {
+  const backwards = vips.toReversed()
+  const failures = await change(native, backwards, () => DELETE)
+  const kept = backwards.flatMap((vip, index) => {
+    const failure = failures[index]
+    return failure && !isGone(failure) ? [deleteError(failure, vip)] : []
+  })
+  return kept.length === 0
+    ? error
+    : new AggregateError(
+        [error, ...kept],
+        'The addresses could not be added, and not all of them could be deleted again',
+      )
+}
+
+/** Adds labelled addresses and announces those that are to be: all or none. */
+export const addLabelled = async (
+  native: HostConnection,
+  vips: readonly Vip[],
+  announced: readonly Vip[] = vips.filter((vip) => vip.announced),
+): Promise<void> => {
+  const failures = await change(native, vips, ({ family, deprecated }) =>
+    family === 'ipv6' && deprecated ? ADD_DEPRECATED : ADD,
+  )
+  const index = failures.findIndex((failure) => failure !== undefined)
+  const [failure, vip] = [failures[index], vips[index]]
+  if (failure && vip) {
+    // What the kernel left open may have been added as well.
+    const added = vips.filter((_, each) => (failures[each]?.stage ?? Stage.reply) === Stage.reply)
+    throw await takeBack(native, added, addError(failure, vip))
+  }
+  try {
+    await announce(native, announced)
+  } catch (error) {
+    throw await takeBack(native, vips, error)
+  }
+}
+
+const addressOf = ({ address, family, prefixLength, device, label }: Vip): HostAddress => ({
+  address,
+  family,
+  prefixLength,
+  device,
+  ...(label !== undefined && { label }),
+  scope: 'global',
+  tentative: false,
+})
+
+/** Adds one, which must not be there yet. */
+export const addVip = async (native: HostConnection, vip: Vip): Promise<HostAddress> => {
+  await checkAnnouncements(native, vip.announced ? [vip] : [])
+  const needsLabel = vip.label === undefined && vip.family === 'ipv4'
+  const present = needsLabel ? await listAddresses(native, vip.device) : []
+  const [labelled = vip] = withLabels([vip], present)
+  await addLabelled(native, [labelled])
+  return addressOf(labelled)
+}
+
+/** Adds those that are missing. */
+export const addVips = async (
+  native: HostConnection,
+  vips: readonly Vip[],
+): Promise<HostAddress[]> => {
+  const announced = vips.filter((vip) => vip.announced)
+  await checkAnnouncements(native, announced)
+  const present = await listAddresses(native, undefined)
+  const there = new Map(present.map((address) => [keyOf(address), address]))
+  const isThere = (vip: Vip): boolean => {
+    const address = there.get(keyOf(vip))
+    return address !== undefined && (vip.label === undefined || vip.label === address.label)
+  }
+  const missing: Vip[] = []
+  for (const vip of vips) {
+    if (isThere(vip)) continue
+    missing.push(vip)
+    // The next of the same, should it be named twice, finds it there.
+    there.set(keyOf(vip), addressOf(vip))
+  }
+  const labelled = withLabels(missing, present)
+  await addLabelled(native, labelled, announced)
+  for (const vip of labelled) there.set(keyOf(vip), addressOf(vip))
+  return vips.map((vip) => there.get(keyOf(vip)) ?? addressOf(vip))
+}
+
+/** Deletes one, which must be there. */
+export const deleteVip = async (native: HostConnection, vip: Vip): Promise<void> => {
+  const [error] = await deleteEach(native, [vip])
+  if (error) throw error
+}
+
+/** Deletes those that are there. Goes on after a failure. */
+export const deleteVips = async (native: HostConnection, vips: readonly Vip[]): Promise<void> => {
+  const present = await listAddresses(native, undefined)
+  const labels = new Map(present.map((address) => [keyOf(address), address.label]))
+  const named = new Map(vips.map((vip) => [keyOf(vip), vip]))
+  const there = [...named].filter(
+    ([key, { label }]) => labels.has(key) && (label === undefined || label === labels.get(key)),
+  )
+  const errors = await deleteEach(
+    native,
+    there.map(([, vip]) => vip),
+  )
+  const error = errors.find((each) => each !== undefined && each.code !== 'ERR_HOST_NO_ADDRESS')
+  if (error) throw error
 }

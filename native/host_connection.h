@@ -19,8 +19,16 @@ class HostConnection : public Napi::ObjectWrap<HostConnection> {
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value ReadAddresses(const Napi::CallbackInfo& info);
   Napi::Value ChangeAddresses(const Napi::CallbackInfo& info);
+  Napi::Value Announce(const Napi::CallbackInfo& info);
+  Napi::Value ReadLinks(const Napi::CallbackInfo& info);
+  Napi::Value ChangeLink(const Napi::CallbackInfo& info);
+  Napi::Value ReadFouPort(const Napi::CallbackInfo& info);
+  Napi::Value ChangeGuePort(const Napi::CallbackInfo& info);
+  Napi::Value LoadFamily(const Napi::CallbackInfo& info);
   Napi::Value ReadSetting(const Napi::CallbackInfo& info);
+  Napi::Value ReadSettings(const Napi::CallbackInfo& info);
   Napi::Value WriteSetting(const Napi::CallbackInfo& info);
+  Napi::Value ReadText(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<netlink::NetworkNamespace> where(Napi::Env env) const;

@@ -2,6 +2,7 @@
 
 #include "ipvs/codec.h"
 #include "route/addresses.h"
+#include "route/links.h"
 
 namespace {
 
@@ -56,6 +57,16 @@ Napi::Object DescribeAddress(Napi::Env env) {
   return address;
 }
 
+Napi::Object DescribeLink(Napi::Env env) {
+  using route::LinkRecord;
+  Napi::Object link = DescribeTable(env, route::kLinkTable);
+  link.Set("addressSize", static_cast<uint32_t>(offsetof(LinkRecord, address_size)));
+  link.Set("flags", static_cast<uint32_t>(offsetof(LinkRecord, flags)));
+  link.Set("type", static_cast<uint32_t>(offsetof(LinkRecord, type)));
+  link.Set("kind", static_cast<uint32_t>(offsetof(LinkRecord, kind)));
+  return link;
+}
+
 }  // namespace
 
 Napi::Object DescribeLayout(Napi::Env env) {
@@ -73,5 +84,6 @@ Napi::Object DescribeLayout(Napi::Env env) {
   layout.Set("config", DescribeTable(env, ipvs::kConfigTable));
   layout.Set("info", DescribeTable(env, ipvs::kInfoTable));
   layout.Set("address", DescribeAddress(env));
+  layout.Set("link", DescribeLink(env));
   return layout;
 }

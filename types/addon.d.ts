@@ -40,6 +40,12 @@ export interface Layout {
     readonly scope: number
     readonly device: number
   }
+  readonly link: TableLayout & {
+    readonly addressSize: number
+    readonly flags: number
+    readonly type: number
+    readonly kind: number
+  }
 }
 
 /** Where and with which errno a request failed; see native/netlink/outcome.h. */
@@ -75,6 +81,12 @@ export interface SettingReply {
   readonly value: string
 }
 
+export interface SettingsReply {
+  readonly failure: Failure | undefined
+  /** By name, with their line breaks. */
+  readonly values: Readonly<Record<string, string>>
+}
+
 /** Opaque. */
 export type TableCursor = object & { readonly cursor: unique symbol }
 
@@ -103,11 +115,33 @@ export interface HostConnection {
   open(): Promise<Failure | undefined>
   /** Of all devices when the name is empty. */
   readAddresses(device: string): Promise<RecordsReply>
-  /** Each change: a word (1 add, 2 delete), padding, an address record. */
+  /** Each change: a word (1 add, 2 delete, 3 add a deprecated one), padding, an address record. */
   changeAddresses(changes: Uint8Array): Promise<OutcomesReply>
+  /** Each as a change of an address; the word is 1, or 2 where this machine is an IPv6 router. */
+  announce(announcements: Uint8Array): Promise<OutcomesReply>
+  readLinks(): Promise<RecordsReply>
+  /** Verb: 1 create, 2 delete, 3 up, 4 down. Kind and parent of a device to create, else empty. */
+  changeLink(
+    verb: number,
+    device: string,
+    kind: string,
+    parent: string,
+  ): Promise<Failure | undefined>
+  /** Families are AF_INET and AF_INET6. Encapsulation: 0 none, 1 direct, 2 GUE. */
+  readFouPort(
+    port: number,
+    family: number,
+  ): Promise<{ readonly failure: Failure | undefined; readonly encapsulation: number }>
+  changeGuePort(add: boolean, port: number, family: number): Promise<Failure | undefined>
+  /** Loads the module of a generic netlink family. */
+  loadFamily(name: string): Promise<Failure | undefined>
   /** The name is a path below /proc/sys/net. */
   readSetting(name: string): Promise<SettingReply>
+  /** All below a folder, such as `ipv4/vs`, that can be read. */
+  readSettings(folder: string): Promise<SettingsReply>
   writeSetting(name: string, value: string): Promise<Failure | undefined>
+  /** A file of /proc/net, such as `route`. */
+  readText(name: string): Promise<SettingReply>
   close(): void
 }
 

@@ -1,7 +1,11 @@
 // What a machine needs around IPVS: addresses, ARP and kernel settings.
 
+import type { Diagnosis, DiagnosisProfile } from './diagnosis.js'
+import type { HostLink } from './link.js'
+import type { DirectorProfile, Preparation, RealServerProfile } from './profile.js'
 import type { Family } from './service.js'
 import type { CallOptions } from './ipvs.js'
+import type { IpvsSettingChanges, IpvsSettings, PersistedSettings } from './settings.js'
 
 /** One address of a network device. */
 export interface HostAddress {
@@ -41,6 +45,18 @@ export interface VipConfig extends VipKey {
    * `<device>:<number>`, as in `lo:0`.
    */
   readonly label?: string | undefined
+  /**
+   * Whether neighbours are told at once where the address is now: by gratuitous ARP (RFC 5227) or an
+   * unsolicited neighbour advertisement (RFC 4861), once. For a VIP on a real device that came from
+   * another machine. Needs CAP_NET_RAW. Default `false`; refused on `lo`.
+   */
+  readonly announce?: boolean | undefined
+}
+
+/** A virtual address as it is removed. */
+export interface DeletedVip extends VipKey {
+  /** IPv4 only: see {@link VipConfig.label}. Default: whichever it has. */
+  readonly label?: string | undefined
 }
 
 /** ARP settings of one device, and what is effective. */
@@ -61,67 +77,6 @@ export interface ArpState {
   readonly suppressed: boolean
 }
 
-/** A kernel setting that was written. */
-export interface SysctlChange {
-  /** Tells it from an address. */
-  readonly kind: 'sysctl'
-  /** Dotted name. */
-  readonly name: string
-  /** Its value before, as read. */
-  readonly before: string
-  /** Its value after, as written. */
-  readonly after: string
-}
-
-/** An address that was added. */
-export interface AddressChange {
-  /** Tells it from a setting. */
-  readonly kind: 'address'
-  /** See {@link HostAddress.address}. */
-  readonly address: string
-  /** See {@link HostAddress.prefixLength}. */
-  readonly prefixLength: number
-  /** See {@link HostAddress.device}. */
-  readonly device: string
-  /** See {@link HostAddress.label}. */
-  readonly label?: string
-}
-
-/** One thing that {@link Host.prepareRealServer} changed. */
-export type HostChange = SysctlChange | AddressChange
-
-/** What was changed, and the way back. */
-export interface Preparation extends AsyncDisposable {
-  /** In the order in which it was done; empty when everything was as it should be already. */
-  readonly changed: readonly HostChange[]
-  /**
-   * Puts back exactly what was changed, in reverse order. A setting that somebody else changed
-   * meanwhile is left alone. Undoing twice is harmless; after a failure only what failed is tried again.
-   */
-  undo(): Promise<UndoReport>
-}
-
-/** What {@link Preparation.undo} did. */
-export interface UndoReport {
-  /** Put back as it was. */
-  readonly restored: readonly HostChange[]
-  /** Left alone, because somebody else changed or removed it meanwhile. */
-  readonly left: readonly HostChange[]
-}
-
-/** What a real server is to be prepared for. */
-export interface RealServerProfile {
-  /**
-   * `dr`: the VIP on `lo`, hidden from ARP. `nat`: nothing on the machine itself, since packets
-   * arrive under its own address; its route back must lead through the director.
-   */
-  readonly forwarding: 'nat' | 'dr'
-  /** The virtual address or addresses; needed for `dr`. */
-  readonly vip?: string | readonly string[] | undefined
-  /** The device or devices on which clients' packets arrive, such as `eth0`; needed for `dr`. */
-  readonly device?: string | readonly string[] | undefined
-}
-
 /** Options of {@link Host.ipForward}. */
 export interface ForwardOptions extends CallOptions {
   /** Default `'ipv4'`. */
@@ -129,7 +84,8 @@ export interface ForwardOptions extends CallOptions {
 }
 
 /**
- * The settings and addresses of one network namespace. Nothing here survives a reboot.
+ * The settings and addresses of one network namespace. Nothing here survives a reboot, but for the
+ * settings that {@link Host.persist} wrote to a file.
  *
  * Every call rejects with a `TypeError` or `RangeError` for wrong arguments, before anything is
  * touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
@@ -141,13 +97,16 @@ export interface Host extends AsyncDisposable {
   /**
    * Reads a kernel setting below `net`, without the line break. The name is dotted
    * (`net.ipv4.ip_forward`) or with slashes (`net/ipv4/conf/eth0.5/arp_ignore`); as in sysctl(8)
-   * the first separator decides, and in dotted names a `/` stands for a dot in a device's name.
-   * Rejects with `ERR_HOST_NO_SYSCTL`.
+   * the first separator decides, and in dotted names a `/` stands for a dot in a device's name
+   * (`net.ipv4.conf.eth0/5.arp_ignore`). Other parts of /proc/sys belong to no network namespace
+   * and are refused, as is whatever would leave /proc/sys/net. Rejects with `ERR_HOST_NO_SYSCTL`.
    */
   getSysctl(name: string, options?: CallOptions): Promise<string>
   /**
-   * Writes a kernel setting below `net`. Rejects with `ERR_HOST_NO_SYSCTL`, and with
-   * `ERR_HOST_REFUSED` when the kernel does not accept the value.
+   * Writes a kernel setting below `net`: an integer, a boolean (as 1 and 0) or a text of one line
+   * and at most 4000 characters, of which an empty one empties a list. Rejects with
+   * `ERR_HOST_NO_SYSCTL`, and with `ERR_HOST_REFUSED` when the kernel does not accept the value, or
+   * only the beginning of it.
    */
   setSysctl(name: string, value: string | number | boolean, options?: CallOptions): Promise<void>
   /**
@@ -157,22 +116,45 @@ export interface Host extends AsyncDisposable {
   ipForward(options?: ForwardOptions): Promise<boolean>
   /** Sets it, and answers what it is then. */
   ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
+  /**
+   * Reads IPVS's own settings, `net.ipv4.vs.*`. Has the kernel load IPVS where it is not there yet.
+   * Rejects with `ERR_HOST_NO_SYSCTL` in a namespace of another user namespace, from which older
+   * kernels hide them.
+   */
+  ipvsSettings(options?: CallOptions): Promise<IpvsSettings>
+  /**
+   * Changes some of them, and answers all as they are then. Everything is checked, also against what
+   * this kernel has, before anything is written; what is right already is not written again. Should
+   * the kernel refuse one nevertheless, those written before it are put back. Rejects with
+   * `ERR_HOST_NO_SYSCTL` for a setting that this kernel lacks.
+   */
+  setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings>
   /** All addresses, or those of one device. Rejects with `ERR_HOST_NO_DEVICE`. Kernel: `RTM_GETADDR`. */
   listAddresses(device?: string, options?: CallOptions): Promise<HostAddress[]>
+  /** All network devices. Kernel: `RTM_GETLINK`. */
+  listLinks(options?: CallOptions): Promise<HostLink[]>
   /**
    * Adds a virtual address: IPv4 as /32 with a label, IPv6 as /128 without duplicate-address
    * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
-   * `ERR_HOST_NO_DEVICE`. Kernel: `RTM_NEWADDR`.
+   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED`, before it is added, when it is to be announced on
+   * a device that is down or has no Ethernet address. Kernel: `RTM_NEWADDR`.
    */
   addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
   /**
-   * Removes a virtual address. Rejects with `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel:
-   * `RTM_DELADDR`.
+   * Adds many at once, all or none, in the fewest system calls. Those that are there exactly as
+   * wanted are not sent, but announced if that is asked for. Resolves to all of them, in their
+   * order. When one fails, those that this call added are deleted again and it rejects with the error
+   * of the first that failed.
    */
-  deleteVip(
-    vip: VipKey & { readonly label?: string | undefined },
-    options?: CallOptions,
-  ): Promise<void>
+  addVip(vips: readonly VipConfig[], options?: CallOptions): Promise<HostAddress[]>
+  /**
+   * Removes a virtual address. With a label, only if it has that one. Rejects with
+   * `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel: `RTM_DELADDR`.
+   *
+   * Of many, those that are not there are not sent. It goes on after a failure, puts nothing back,
+   * and then rejects with the error of the first that failed.
+   */
+  deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void>
   /** Reads what is effective for ARP on devices. Rejects with `ERR_HOST_NO_DEVICE`. */
   arpSuppression(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
@@ -182,11 +164,38 @@ export interface Host extends AsyncDisposable {
    */
   suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
-   * Makes this machine a real server: ARP first, then the VIP on `lo`, so that the address is never
-   * announced. What is right already stays and is not in the answer. When a step fails or the call is
-   * aborted, the earlier ones are undone before it rejects. Rejects with `ERR_HOST_NO_DEVICE`.
+   * Makes this machine a director: everything around the virtual services themselves. What is
+   * right already stays and is not in the answer; calling it again changes nothing. When a step
+   * fails or the call is aborted, the earlier ones are undone before it rejects. Loads the module
+   * ip_vs. Rejects with `ERR_HOST_NO_DEVICE`, `ERR_HOST_NO_SYSCTL`.
+   */
+  prepareDirector(profile: DirectorProfile, options?: CallOptions): Promise<Preparation>
+  /**
+   * Makes this machine a real server: ARP first, then the tunnel, then the VIP on `lo`, so that the
+   * address is never announced. Idempotent and all or nothing, as {@link prepareDirector}. Rejects
+   * with `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED` where the kernel lacks the tunnel's module.
    */
   prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
+  /**
+   * Writes the settings that were set through this handle to a file of sysctl.d(5), which the system
+   * reads when it starts, so that they survive a reboot; not what {@link Preparation.undo} put back,
+   * and no addresses. The file says which lines are this package's: there, earlier settings stay
+   * unless they were set anew or put back, so that nothing is lost when the program that set them is
+   * started again; whatever stands above is left as it is. The file is replaced in one step and
+   * keeps its mode and owner. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`
+   * if there are settings of IPVS, and the settings are applied to the namespace in which the system
+   * starts: give another path for those of another one.
+   *
+   * Default path: `/etc/sysctl.d/90-ipvs-netlink.conf`. Rejects with Node's own file system errors,
+   * such as `EACCES`, or `ELOOP` for a symbolic link.
+   */
+  persist(path?: string, options?: CallOptions): Promise<PersistedSettings>
+  /**
+   * Looks at this machine for a role, and answers what is right and wrong for it, with a cure for
+   * each fault. It only reads, loads no module, and needs no privilege; what it may not read it
+   * says. It sees what the kernel has, not the network: no packet is sent.
+   */
+  diagnose(profile: DiagnosisProfile, options?: CallOptions): Promise<Diagnosis>
   /**
    * Waits for the calls under way and closes the handle; later calls reject with
    * `ERR_IPVS_CLOSED`.

@@ -10,11 +10,14 @@ using netlink::Failure;
 using netlink::Outcome;
 using netlink::Stage;
 
-Outcome TextFile::Open(const std::shared_ptr<netlink::NetworkNamespace>& where, const char* name,
-                       TextFile* opened) {
+Outcome TextFile::Open(const std::shared_ptr<netlink::NetworkNamespace>& where,
+                       const std::string& name, TextFile* opened) {
+  if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
+    return Failure(Stage::kSend, EINVAL);
+  }
   return netlink::RunInNamespace(where, [&] {
     // /proc/net itself is that of the process's first thread.
-    const std::string path = std::string("/proc/thread-self/net/") + name;
+    const std::string path = "/proc/thread-self/net/" + name;
     netlink::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return Failure(Stage::kKernel, errno);
     opened->file_ = std::move(file);
@@ -37,7 +40,7 @@ Outcome TextFile::Read(size_t most, std::vector<uint8_t>* bytes) {
   return {};
 }
 
-Outcome ReadText(const std::shared_ptr<netlink::NetworkNamespace>& where, const char* name,
+Outcome ReadText(const std::shared_ptr<netlink::NetworkNamespace>& where, const std::string& name,
                  std::string* text) {
   TextFile file;
   Outcome outcome = TextFile::Open(where, name, &file);

@@ -16,9 +16,9 @@ namespace host {
 // Read piece by piece; one piece is in memory at a time.
 class TextFile {
  public:
-  // `name` is a literal of ours, such as "ip_vs_conn".
+  // `name` is such as "ip_vs_conn": lower-case letters, digits and '_', else EINVAL.
   static netlink::Outcome Open(const std::shared_ptr<netlink::NetworkNamespace>& where,
-                               const char* name, TextFile* opened);
+                               const std::string& name, TextFile* opened);
 
   // The next bytes, at most `most`; none at the end.
   netlink::Outcome Read(size_t most, std::vector<uint8_t>* bytes);
@@ -28,7 +28,7 @@ class TextFile {
 };
 
 // The whole of a short file.
-netlink::Outcome ReadText(const std::shared_ptr<netlink::NetworkNamespace>& where, const char* name,
-                          std::string* text);
+netlink::Outcome ReadText(const std::shared_ptr<netlink::NetworkNamespace>& where,
+                          const std::string& name, std::string* text);
 
 }  // namespace host

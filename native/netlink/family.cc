@@ -48,4 +48,15 @@ Outcome ResolveFamily(Socket* socket, const std::string& name, Deadline deadline
   return {};
 }
 
+Outcome LoadFamily(const std::shared_ptr<NetworkNamespace>& where, const std::string& name,
+                   int silence) {
+  Socket socket;
+  Outcome outcome = Socket::Open(NETLINK_GENERIC, where, &socket);
+  if (!outcome.ok()) return outcome;
+  uint16_t id = 0;
+  outcome = ResolveFamily(&socket, name, Deadline(silence), &id);
+  if (outcome.stage == Stage::kKernel) outcome.stage = Stage::kFamily;
+  return outcome;
+}
+
 }  // namespace netlink

@@ -13,6 +13,11 @@ namespace netlink {
 // messages of such types as a success and does nothing.
 Outcome ResolveFamily(Socket* socket, const std::string& name, Deadline deadline, uint16_t* id);
 
+// The same for whoever only wants the module loaded. A family that is not there is of
+// Stage::kFamily.
+Outcome LoadFamily(const std::shared_ptr<NetworkNamespace>& where, const std::string& name,
+                   int silence);
+
 // Starts a generic netlink request.
 MessageWriter& BeginGeneric(RequestBatch* batch, uint16_t family, uint8_t command, uint8_t version,
                             uint16_t flags);

@@ -1,14 +1,15 @@
 #include "route/addresses.h"
 
 #include <linux/if_addr.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <string>
+#include <unordered_map>
+
+#include "route/links.h"
 
 namespace route {
 
@@ -38,59 +39,30 @@ constexpr Row kAddressRows[] = {
 
 #undef FIELD
 
-using Links = std::map<uint32_t, std::string>;
-
-// Addresses come and go while they are listed, and then the kernel says so.
-constexpr int kDumpAttempts = 8;
+constexpr uint32_t kForever = 0xffffffff;
 
 // Refusals cost as much of the receive buffer here as anywhere (see ipvs/client.cc).
 constexpr size_t kMessagesPerSend = 128;
 
-Outcome DumpAll(Socket* socket, int silence, uint16_t type, const void* header, size_t size,
-                const std::function<void()>& restart,
-                const std::function<bool(const Message&)>& read) {
-  Outcome outcome;
-  for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
-    restart();
-    RequestBatch batch(socket);
-    MessageWriter& writer = batch.Begin(type, NLM_F_DUMP);
-    writer.Append(header, size);
-    writer.End();
-    outcome = netlink::Dump(socket, &batch, Deadline(silence), read);
-    if (outcome.stage != Stage::kReply || outcome.error != EINTR) break;
+// Devices by name and by number: there may be thousands, and as many changes.
+struct Devices {
+  std::unordered_map<uint32_t, std::string> names;
+  std::unordered_map<std::string, uint32_t> indexes;
+
+  uint32_t IndexOf(const std::string& device) const {
+    const auto found = indexes.find(device);
+    return found == indexes.end() ? 0 : found->second;
+  }
+};
+
+Outcome ReadDevices(Socket* socket, int silence, Devices* devices) {
+  Links links;
+  Outcome outcome = ReadLinks(socket, silence, &links);
+  for (const LinkRecord& link : links) {
+    devices->names.emplace(link.index, link.device);
+    devices->indexes.emplace(link.device, link.index);
   }
   return outcome;
-}
-
-Outcome ReadLinks(Socket* socket, int silence, Links* links) {
-  const ifinfomsg header{};
-  return DumpAll(
-      socket, silence, RTM_GETLINK, &header, sizeof header, [&] { links->clear(); },
-      [&](const Message& message) {
-        if (message.payload.size < sizeof(ifinfomsg)) return false;
-        const auto link = Load<ifinfomsg>(message.payload.data);
-        netlink::AttributeReader attributes(message.payload.From(netlink::Align(sizeof link)));
-        netlink::AttributeView attribute;
-        while (attributes.Next(&attribute)) {
-          if (attribute.type != IFLA_IFNAME) continue;
-          const auto* name = reinterpret_cast<const char*>(attribute.payload.data);
-          (*links)[static_cast<uint32_t>(link.ifi_index)] =
-              std::string(name, strnlen(name, attribute.payload.size));
-        }
-        return !attributes.malformed();
-      });
-}
-
-uint32_t IndexOf(const Links& links, const std::string& device) {
-  for (const auto& [index, name] : links) {
-    if (name == device) return index;
-  }
-  return 0;
-}
-
-std::string DeviceOf(const uint8_t* record) {
-  const auto* name = reinterpret_cast<const char*>(record + offsetof(AddressRecord, device));
-  return {name, strnlen(name, sizeof(AddressRecord::device))};
 }
 
 void FillFromHeader(const ifaddrmsg& header, const std::string& device, uint8_t* record) {
@@ -103,23 +75,24 @@ void FillFromHeader(const ifaddrmsg& header, const std::string& device, uint8_t*
               sizeof(AddressRecord::device) - 1);
 }
 
-bool ReadAddress(const Message& message, const Links& links, uint32_t wanted, Records* addresses) {
+bool ReadAddress(const Message& message, const Devices& devices, uint32_t wanted,
+                 Records* addresses) {
   if (message.payload.size < sizeof(ifaddrmsg)) return false;
   const auto header = Load<ifaddrmsg>(message.payload.data);
   if (wanted != 0 && header.ifa_index != wanted) return true;
-  const auto link = links.find(header.ifa_index);
-  // A link that appeared between the two dumps is as if it had appeared after them.
-  if (link == links.end()) return true;
+  const auto device = devices.names.find(header.ifa_index);
+  // A device that appeared between the two dumps is as if it had appeared after them.
+  if (device == devices.names.end()) return true;
   const size_t start = addresses->size();
   addresses->resize(start + kAddressTable.record_size, 0);
-  FillFromHeader(header, link->second, addresses->data() + start);
+  FillFromHeader(header, device->second, addresses->data() + start);
   return netlink::Decode(kAddressTable, message.payload.From(netlink::Align(sizeof header)),
                          addresses->data() + start);
 }
 
 void WriteChange(const uint8_t* change, uint32_t index, RequestBatch* batch) {
   const auto kind = Load<uint32_t>(change + offsetof(ChangeHeader, kind));
-  const bool add = kind == static_cast<uint32_t>(ChangeKind::kAdd);
+  const bool add = kind != static_cast<uint32_t>(ChangeKind::kDelete);
   const uint8_t* record = change + sizeof(ChangeHeader);
   MessageWriter& writer = batch->Begin(add ? RTM_NEWADDR : RTM_DELADDR,
                                        static_cast<uint16_t>(add ? NLM_F_CREATE | NLM_F_EXCL : 0));
@@ -133,17 +106,22 @@ void WriteChange(const uint8_t* change, uint32_t index, RequestBatch* batch) {
   writer.Append(&header, sizeof header);
   netlink::Encode(kAddressTable, record, ~uint32_t{0}, header.ifa_family == AF_INET ? 4 : 16,
                   &writer);
+  if (kind == static_cast<uint32_t>(ChangeKind::kAddDeprecated)) {
+    ifa_cacheinfo lifetimes{};
+    lifetimes.ifa_valid = kForever;  // and preferred for none of it
+    writer.Attribute(IFA_CACHEINFO, lifetimes);
+  }
   writer.End();
 }
 
 // Sends what fits into one batch; requests for unknown devices are answered here.
-void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Links& links,
+void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Devices& devices,
                  int silence, Outcome* outcomes) {
   RequestBatch batch(socket);
   std::vector<size_t> sent;
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* change = changes + i * ChangeSize();
-    const uint32_t index = IndexOf(links, DeviceOf(change + sizeof(ChangeHeader)));
+    const uint32_t index = devices.IndexOf(DeviceOf(change + sizeof(ChangeHeader)));
     if (index == 0) {
       outcomes[i] = Failure(Stage::kKernel, ENODEV);
       continue;
@@ -164,19 +142,27 @@ constexpr netlink::Table kAddressTable = {
     0,         nullptr,
 };
 
+std::string DeviceOf(const uint8_t* record) {
+  const auto* name = reinterpret_cast<const char*>(record + offsetof(AddressRecord, device));
+  return {name, strnlen(name, sizeof(AddressRecord::device))};
+}
+
 Outcome ReadAddresses(const std::shared_ptr<netlink::NetworkNamespace>& where,
                       const std::string& device, int silence, Records* addresses) {
   Socket socket;
-  Links links;
+  Devices devices;
   Outcome outcome = Socket::Open(NETLINK_ROUTE, where, &socket);
-  if (outcome.ok()) outcome = ReadLinks(&socket, silence, &links);
+  if (outcome.ok()) outcome = ReadDevices(&socket, silence, &devices);
   if (!outcome.ok()) return outcome;
-  const uint32_t wanted = device.empty() ? 0 : IndexOf(links, device);
+  const uint32_t wanted = device.empty() ? 0 : devices.IndexOf(device);
   if (!device.empty() && wanted == 0) return Failure(Stage::kKernel, ENODEV);
-  const ifaddrmsg header{};
+  const auto begin = [](MessageWriter* writer) {
+    const ifaddrmsg header{};
+    writer->Append(&header, sizeof header);
+  };
   return DumpAll(
-      &socket, silence, RTM_GETADDR, &header, sizeof header, [&] { addresses->clear(); },
-      [&](const Message& message) { return ReadAddress(message, links, wanted, addresses); });
+      &socket, silence, RTM_GETADDR, begin, [&] { addresses->clear(); },
+      [&](const Message& message) { return ReadAddress(message, devices, wanted, addresses); });
 }
 
 void ChangeAddresses(const std::shared_ptr<netlink::NetworkNamespace>& where,
@@ -184,18 +170,16 @@ void ChangeAddresses(const std::shared_ptr<netlink::NetworkNamespace>& where,
   const size_t count = changes.size() / ChangeSize();
   outcomes->assign(count, Failure(Stage::kSend, ECANCELED));
   Socket socket;
-  Links links;
+  Devices devices;
   Outcome outcome = Socket::Open(NETLINK_ROUTE, where, &socket);
-  if (outcome.ok()) outcome = ReadLinks(&socket, silence, &links);
+  if (outcome.ok()) outcome = ReadDevices(&socket, silence, &devices);
   if (!outcome.ok()) {
-    // Reading failed, so that nothing was changed.
-    if (outcome.stage == Stage::kReply) outcome.stage = Stage::kSend;
-    outcomes->assign(count, outcome);
+    outcomes->assign(count, BeforeChange(outcome));
     return;
   }
   for (size_t done = 0; done < count; done += kMessagesPerSend) {
     const size_t size = std::min(kMessagesPerSend, count - done);
-    ChangeChunk(&socket, changes.data() + done * ChangeSize(), size, links, silence,
+    ChangeChunk(&socket, changes.data() + done * ChangeSize(), size, devices, silence,
                 outcomes->data() + done);
     if ((*outcomes)[done + size - 1].stage == Stage::kReply) return;
   }

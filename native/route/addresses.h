@@ -4,14 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "netlink/exchange.h"
 #include "netlink/table.h"
+#include "route/dump.h"
 
 namespace route {
-
-using Records = std::vector<uint8_t>;
 
 // IFA_* of <linux/if_addr.h>. The fields behind the attributes come from ifaddrmsg; the device is
 // carried by name, because JavaScript knows no interface numbers.
@@ -29,7 +28,9 @@ struct AddressRecord {
 
 extern const netlink::Table kAddressTable;
 
-enum class ChangeKind : uint32_t { kAdd = 1, kDelete = 2 };
+// A deprecated IPv6 address is one that the kernel does not choose as the source of what this
+// machine sends by itself.
+enum class ChangeKind : uint32_t { kAdd = 1, kDelete = 2, kAddDeprecated = 3 };
 
 // One change: the kind, a word of padding, then an address record.
 struct ChangeHeader {
@@ -38,6 +39,9 @@ struct ChangeHeader {
 };
 
 inline size_t ChangeSize() { return sizeof(ChangeHeader) + kAddressTable.record_size; }
+
+// The device that an address record names.
+std::string DeviceOf(const uint8_t* record);
 
 // Every address of the namespace; those of one device when `device` is not empty (ENODEV when there
 // is no such device).

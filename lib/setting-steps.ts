@@ -1,0 +1,173 @@
+// Steps of profiles that write kernel settings.
+
+import { missingArpSuppression } from './arp.js'
+import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
+import { listLinks } from './link.js'
+import { nameSetting, putBackSetting, readSetting, writeSetting } from './sysctl.js'
+import type { SettingPath } from './sysctl.js'
+import { isGone } from './trail.js'
+import type { Action, Step } from './trail.js'
+import type { HostConnection } from '../types/addon.js'
+import type { SysctlChange, UndoReport } from '../types/profile.js'
+import type { Family } from '../types/service.js'
+
+/** A setting that is to have a value. */
+export interface Wish {
+  readonly setting: SettingPath
+  readonly value: string
+  /** Values that will do as well. */
+  readonly orElse?: (current: string) => boolean
+}
+
+const settingChange = (
+  setting: SettingPath,
+  before: string,
+  after: string,
+  why: string,
+): SysctlChange => ({ kind: 'sysctl', name: nameSetting(setting), before, after, why })
+
+const settingAction = (setting: SettingPath, change: SysctlChange): Action => ({
+  changes: [change],
+  apply: (native) => writeSetting(native, setting, change.after),
+  undo: async (native) => {
+    if ((await readSetting(native, setting)) !== change.after) {
+      return { restored: [], left: [change] }
+    }
+    await putBackSetting(native, setting, change.before)
+    return { restored: [change], left: [] }
+  },
+})
+
+/** Writes settings that are not yet as wished. */
+export const settings =
+  (why: string, wishes: readonly Wish[] | ((native: HostConnection) => Promise<Wish[]>)): Step =>
+  async (native) => {
+    const actions: Action[] = []
+    for (const { setting, value, orElse } of typeof wishes === 'function'
+      ? await wishes(native)
+      : wishes) {
+      const before = await readDeviceSetting(native, setting)
+      if (before === value || orElse?.(before) === true) continue
+      actions.push(settingAction(setting, settingChange(setting, before, value, why)))
+    }
+    return actions
+  }
+
+/** Hides what is on `lo` from ARP. */
+export const hideFromArp =
+  (why: string, devices: readonly string[]): Step =>
+  async (native) =>
+    (await missingArpSuppression(native, devices)).map(({ setting, before, after }) =>
+      settingAction(setting, settingChange(setting, before, after, why)),
+    )
+
+const STRICT = 1
+const LOOSE = 2
+
+/**
+ * Ends a strict check of where packets come from: `off` where nothing else asks for one, else loose.
+ * The kernel takes the larger of `all` and the device, so that 2 also overrules a strict `all`,
+ * which stays for the other devices.
+ */
+export const looseReversePath = (
+  why: string,
+  devices: readonly string[],
+  wanted: 'off' | 'loose',
+): Step =>
+  settings(why, async (native) => {
+    const wishes: Wish[] = []
+    for (const device of devices) {
+      const { all, effective } = await readLarger(native, 'ipv4', device, 'rp_filter')
+      if (effective !== STRICT) continue
+      const value = wanted === 'off' && all !== STRICT ? 0 : LOOSE
+      wishes.push({ setting: devicePath('ipv4', device, 'rp_filter'), value: String(value) })
+    }
+    return wishes
+  })
+
+/** The devices' names, or those of all devices but `lo`. */
+export const devicesOr = async (
+  native: HostConnection,
+  devices: readonly string[],
+): Promise<readonly string[]> =>
+  devices.length > 0
+    ? devices
+    : (await listLinks(native)).map(({ device }) => device).filter((device) => device !== 'lo')
+
+const switches: Readonly<Record<Family, SettingPath>> = {
+  ipv4: ['ipv4', 'ip_forward'],
+  ipv6: devicePath('ipv6', 'all', 'forwarding'),
+}
+
+/** What the kernel writes along with the switch, on devices and for those to come. */
+const companionsOf = async (native: HostConnection, family: Family): Promise<SettingPath[]> => {
+  const links = await listLinks(native)
+  return [
+    ...['default', ...links.map(({ device }) => device)].map((device) =>
+      devicePath(family, device, 'forwarding'),
+    ),
+    // inet_forward_change() of net/ipv4/devinet.c: a router believes no redirects.
+    ...(family === 'ipv4' ? [devicePath('ipv4', 'all', 'accept_redirects')] : []),
+  ]
+}
+
+const readAll = async (
+  native: HostConnection,
+  paths: readonly SettingPath[],
+): Promise<Map<SettingPath, string>> => {
+  const values = new Map<SettingPath, string>()
+  for (const path of paths) {
+    try {
+      values.set(path, await readDeviceSetting(native, path))
+    } catch (error) {
+      // A device without this family, or one that has gone.
+      if (!isGone(error)) throw error
+    }
+  }
+  return values
+}
+
+/** Puts the companions back, but for those that somebody else has set: these keep their value. */
+const putBack = async (
+  native: HostConnection,
+  before: ReadonlyMap<SettingPath, string>,
+  made: ReadonlyMap<SettingPath, string>,
+  current: ReadonlyMap<SettingPath, string>,
+  why: string,
+): Promise<SysctlChange[]> => {
+  const left: SysctlChange[] = []
+  for (const [path, old] of before) {
+    const own = made.get(path)
+    const value = current.get(path)
+    if (own === undefined || value === undefined) continue
+    const isOurs = value === own
+    if (!isOurs) left.push(settingChange(path, old, own, why))
+    await putBackSetting(native, path, isOurs ? old : value)
+  }
+  return left
+}
+
+/** Makes the machine a router; takes back also what the kernel changes along with that. */
+export const forward =
+  (why: string, family: Family): Step =>
+  async (native) => {
+    const setting = switches[family]
+    const value = await readSetting(native, setting)
+    if (value !== '0') return []
+    const change = settingChange(setting, value, '1', why)
+    let before = new Map<SettingPath, string>()
+    let made = before
+    const undo = async (later: HostConnection): Promise<UndoReport> => {
+      if ((await readSetting(later, setting)) !== '1') return { restored: [], left: [change] }
+      const current = await readAll(later, [...before.keys()])
+      await putBackSetting(later, setting, '0')
+      const left = await putBack(later, before, made, current, why)
+      return { restored: [change], left }
+    }
+    const apply = async (now: HostConnection): Promise<void> => {
+      before = await readAll(now, await companionsOf(now, family))
+      await writeSetting(now, setting, '1')
+      made = await readAll(now, [...before.keys()])
+    }
+    return [{ changes: [change], apply, undo }]
+  }

@@ -1,0 +1,106 @@
+// Replacing files in one step: what stays of the old file, what is refused, and what is left behind.
+
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+
+import t from 'tap'
+
+import { replaceFile } from '#lib/file'
+
+t.test('a new file has the text, mode 0644 and nothing beside it', async (t) => {
+  const folder = t.testdir()
+  const path = join(folder, 'new')
+  const mask = process.umask(0o077)
+  t.teardown(() => process.umask(mask))
+  await replaceFile(path, 'größe\n')
+  t.equal(readFileSync(path, 'utf8'), 'größe\n')
+  t.equal(statSync(path).mode & 0o7777, 0o644)
+  t.same(readdirSync(folder), ['new'])
+})
+
+t.test('a file that exists is another one then, with its mode and owner', async (t) => {
+  const path = join(t.testdir({ old: 'a text that is longer than the new one' }), 'old')
+  chownSync(path, 1234, 2345)
+  chmodSync(path, 0o2640)
+  const before = statSync(path)
+  await replaceFile(path, 'short')
+  const after = statSync(path)
+  t.equal(readFileSync(path, 'utf8'), 'short')
+  t.match(after, { mode: before.mode, uid: before.uid, gid: before.gid })
+  t.not(after.ino, before.ino)
+})
+
+t.test('a reader sees one whole text or the other', async (t) => {
+  const path = join(t.testdir(), 'file')
+  const texts = ['a', 'b'].map((letter) => letter.repeat(300_000))
+  await replaceFile(path, texts[0] ?? '')
+  const writing = (async () => {
+    for (let round = 1; round < 20; ++round) await replaceFile(path, texts[round % 2] ?? '')
+  })()
+  const done = new AbortController()
+  void writing.finally(() => done.abort())
+  let looks = 0
+  for (; !done.signal.aborted; ++looks) {
+    if (!texts.includes(readFileSync(path, 'utf8'))) t.fail('a text in between')
+    await new Promise(setImmediate)
+  }
+  await writing
+  t.ok(looks > 20)
+})
+
+t.test('writers at the same time: one of the texts, and no leftovers', async (t) => {
+  const folder = t.testdir()
+  const path = join(folder, 'file')
+  const texts = Array.from({ length: 20 }, (_, index) => String(index).repeat(10_000))
+  await Promise.all(texts.map((text) => replaceFile(path, text)))
+  t.ok(texts.includes(readFileSync(path, 'utf8')))
+  t.same(readdirSync(folder), ['file'])
+})
+
+t.test('what is no regular file is refused and stays', async (t) => {
+  const folder = t.testdir({ target: 'untouched', folder: {} })
+  const at = (name: string): string => join(folder, name)
+  symlinkSync('target', at('link'))
+  symlinkSync('nowhere', at('dangling'))
+  execFileSync('mkfifo', [at('pipe')])
+  const server = createServer().listen(at('socket'))
+  await new Promise((resolve) => server.once('listening', resolve))
+  t.teardown(() => server.close())
+  const before = readdirSync(folder)
+  const refusals = {
+    link: 'ELOOP',
+    dangling: 'ELOOP',
+    pipe: 'EINVAL',
+    socket: 'EINVAL',
+    folder: 'EISDIR',
+  }
+  for (const [name, code] of Object.entries(refusals)) {
+    const path = at(name)
+    await t.rejects(replaceFile(path, 'text'), { code, path, syscall: 'open' }, name)
+  }
+  t.same(readdirSync(folder), before)
+  t.equal(readFileSync(at('target'), 'utf8'), 'untouched')
+})
+
+t.test("the file system's own refusals reach the caller", async (t) => {
+  const folder = t.testdir({ file: 'text' })
+  await t.rejects(replaceFile(join(folder, 'no', 'such'), ''), { code: 'ENOENT', syscall: 'open' })
+  await t.rejects(replaceFile(join(folder, 'file', 'below'), ''), { code: 'ENOTDIR' })
+  await t.rejects(replaceFile(join(folder, 'n'.repeat(300)), ''), { code: 'ENAMETOOLONG' })
+  t.same(readdirSync(folder), ['file'])
+})
+
+t.test('a failure on the way leaves the old file and nothing beside it', async (t) => {
+  const folder = t.testdir({ file: 'old' })
+  const path = join(folder, 'file')
+  chownSync(folder, 65534, 65534)
+  // Another user may write into the folder, but cannot make the new file root's.
+  process.seteuid?.(65534)
+  const outcome = await replaceFile(path, 'new').catch((error: unknown) => error)
+  process.seteuid?.(0)
+  t.match(outcome, { code: 'EPERM', syscall: 'fchown' })
+  t.same(readdirSync(folder), ['file'])
+  t.equal(readFileSync(path, 'utf8'), 'old')
+})

@@ -1,0 +1,106 @@
+// What diagnose() says of real kernels.
+
+import { execFile } from 'node:child_process'
+import { release } from 'node:os'
+import { promisify } from 'node:util'
+
+import t from 'tap'
+import type { Diagnosis } from 'ipvs-netlink'
+
+import { makeBed, run, tcp } from './bed.js'
+
+const exec = promisify(execFile)
+
+const find = ({ findings }: Diagnosis, code: string): { severity?: string; message?: string } =>
+  findings.find((each) => each.code === code) ?? {}
+
+t.test('before IPVS is loaded, and after', async (t) => {
+  await run('sh', '-c', 'modprobe -r ip_vs_wlc ip_vs_lblc ip_vs_lblcr ip_vs 2>/dev/null || true')
+  const { host, ipvs } = await makeBed(t)
+  const profile = { role: 'director', forwarding: 'dr', vip: tcp.address } as const
+  const before = await host.diagnose(profile)
+  t.equal(find(before, 'IPVS').severity, 'info')
+  t.notMatch(await run('cat', '/proc/modules'), /^ip_vs /m, 'looking loads nothing')
+  t.equal(find(before, 'VIP').severity, 'error')
+  const schedulers = /: (.*?)[;.]/.exec(find(before, 'SCHEDULERS').message ?? '')?.[1]?.split(', ')
+  t.ok((schedulers?.length ?? 0) >= 13)
+  t.equal(schedulers?.includes('twos'), !release().startsWith('6.1.'))
+  // What it says can be loaded is, and nothing else.
+  for (const [port, scheduler] of (schedulers ?? []).entries()) {
+    await ipvs.addService({ ...tcp, port: port + 1, scheduler })
+  }
+  t.equal(find(before, 'PERSISTENCE_ENGINES').severity, 'ok')
+  t.equal(find(before, 'KERNEL_FEATURES').severity, 'ok')
+  t.equal(find(before, 'PRIVILEGE').severity, 'ok')
+  await host.addVip({ address: tcp.address })
+  const after = await host.diagnose(profile)
+  t.match(find(after, 'IPVS'), { severity: 'ok', message: /IP Virtual Server version 1\.2\.1/ })
+  t.equal(find(after, 'VIP').severity, 'ok')
+  t.equal(after.ok, true, after.text)
+})
+
+t.test('settings that contradict each other', async (t) => {
+  const { host } = await makeBed(t)
+  const profile = { role: 'director', forwarding: 'dr' } as const
+  await host.setIpvsSettings({ dropPacket: 3, amDroprate: 1, runEstimation: false, syncRetries: 2 })
+  const wrong = await host.diagnose(profile)
+  t.equal(find(wrong, 'DROP_PACKET').severity, 'error')
+  t.equal(find(wrong, 'ESTIMATION').severity, 'warning')
+  t.equal(find(wrong, 'SYNC_RETRIES').severity, 'warning')
+  t.equal(wrong.ok, false)
+  await host.setIpvsSettings({
+    dropPacket: 0,
+    amDroprate: 10,
+    runEstimation: true,
+    syncRefreshPeriod: 8,
+    connReuseMode: 0,
+    syncPersistMode: 1,
+  })
+  const better = await host.diagnose(profile)
+  t.equal(find(better, 'DROP_PACKET').severity, undefined)
+  t.equal(find(better, 'ESTIMATION').severity, 'ok')
+  t.equal(find(better, 'SYNC_RETRIES').severity, undefined)
+  t.equal(find(better, 'CONN_REUSE_MODE').severity, 'warning')
+  t.equal(find(better, 'SYNC_PERSIST_MODE').severity, 'warning')
+  t.equal(better.ok, true)
+})
+
+t.test('a tunnel of a real server', async (t) => {
+  const { host, inside } = await makeBed(t)
+  await inside('modprobe', 'ipip')
+  const profile = { role: 'realServer', forwarding: 'tun', device: 'lo' } as const
+  const severities = async (): Promise<(string | undefined)[]> => {
+    const { findings } = await host.diagnose(profile)
+    const about = findings.filter(({ message }) => message.startsWith('tunl0'))
+    return about.map(({ code, severity }) => `${code} ${severity}`).sort()
+  }
+  await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=1')
+  t.same(await severities(), ['RP_FILTER error', 'TUNNEL error'], 'it is down')
+  await inside('ip', 'link', 'set', 'tunl0', 'up')
+  t.same(await severities(), ['RP_FILTER error', 'TUNNEL ok'])
+  await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=2')
+  t.same(await severities(), ['RP_FILTER ok', 'TUNNEL ok'])
+})
+
+t.test('without privileges, in a user namespace, and with a read-only /proc/sys', async (t) => {
+  const script = `
+    import { openHost } from ${JSON.stringify(import.meta.resolve('ipvs-netlink'))}
+    const host = await openHost()
+    const { findings } = await host.diagnose({ role: 'director', forwarding: 'nat' })
+    for (const { code, severity } of findings) console.log(code, severity)
+    await host.close()`
+  const look = async (...how: string[]): Promise<string[]> => {
+    const [program, ...args] = [...how, process.execPath, '--input-type=module', '-e', script]
+    const { stdout } = await exec(program, args)
+    return stdout.trim().split('\n')
+  }
+  await run('modprobe', 'ip_vs')
+  const nobody = await look('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups')
+  t.ok(nobody.includes('PRIVILEGE error'), nobody.join())
+  t.ok(nobody.includes('IPVS ok') && nobody.includes('IP_FORWARD error'))
+  t.ok((await look('unshare', '-U', '-r', '-n')).includes('PRIVILEGE error'))
+  t.ok((await look('env')).includes('PROC_SYS ok'))
+  const readOnly =
+    'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"'
+  t.ok((await look('unshare', '-m', 'sh', '-ec', readOnly, 'sh')).includes('PROC_SYS warning'))
+})
