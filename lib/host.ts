@@ -22,7 +22,7 @@ import {
   takeOneOf,
   takeOptions,
 } from './validate.js'
-import { addVip, addVips, deleteVip, deleteVips, takeDeletedVip, takeVip } from './vip.js'
+import { addVip, addVips, deleteVip, deleteVips, takeDeletedVip, takeVip, takeVips } from './vip.js'
 import type { HostConnection } from '../types/addon.js'
 import type { Diagnosis, DiagnosisProfile } from '../types/diagnosis.js'
 import type {
@@ -109,7 +109,7 @@ class HostHandle implements Host {
     options?: CallOptions,
   ): Promise<HostAddress | HostAddress[]> {
     if (Array.isArray(vip)) {
-      const vips = takeList(vip, 'vip', takeVip)
+      const vips = takeVips(vip, 'vip', takeVip)
       return this.#call('addVip', options, (native) => addVips(native, vips))
     }
     const one = takeVip(vip, 'vip')
@@ -118,7 +118,7 @@ class HostHandle implements Host {
 
   async deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void> {
     if (Array.isArray(vip)) {
-      const vips = takeList(vip, 'vip', takeDeletedVip)
+      const vips = takeVips(vip, 'vip', takeDeletedVip)
       return this.#call('deleteVip', options, (native) => deleteVips(native, vips))
     }
     const one = takeDeletedVip(vip, 'vip')

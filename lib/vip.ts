@@ -96,6 +96,15 @@ export const takeVip = (value: unknown, path: string): Vip => take(value, path, 
 /** A VIP to be deleted. */
 export const takeDeletedVip = (value: unknown, path: string): Vip => take(value, path, [])
 
+/** Any number of them. */
+export const takeVips = (
+  values: readonly unknown[],
+  path: string,
+  takeOne: (value: unknown, path: string) => Vip,
+): Vip[] =>
+  // Array.from, unlike map, also looks at holes.
+  Array.from(values, (value, index) => takeOne(value, `${path}[${index}]`))
+
 /** A VIP as it is added when only its address is known. */
 export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
   address: formatAddress(family, bytes),

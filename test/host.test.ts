@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import type { Test } from 'tap'
 import { openHost } from 'ipvs-netlink'
+import { wantsNoReuse } from '#lib/director'
 import type { Host } from 'ipvs-netlink'
 
 let count = 0
@@ -87,4 +88,88 @@ t.test('a list is emptied by an empty text', async (t) => {
   t.equal(inside('sysctl', '-n', name), '8080,9000-9010\n')
   await host.setSysctl(name, '')
   t.equal(await host.getSysctl(name), '')
+})
+
+t.test('many VIPs share what is sent, and are all or none', async (t) => {
+  const { host, inside } = await makeBed(t)
+  const many = Array.from({ length: 2000 }, (_, n) => ({ address: `10.1.${n >> 8}.${n & 255}` }))
+  const added = await host.addVip(many)
+  t.equal(added[1999]?.label, 'lo:1999')
+  t.same(await host.addVip(many), added, 'the second time nothing is left to do')
+  // A label is part of what is wanted; and what is named twice is added once.
+  await t.rejects(host.addVip([{ address: '10.2.0.1' }, { address: '10.1.0.0', label: 'lo:x' }]), {
+    code: 'ERR_HOST_ADDRESS_EXISTS',
+    message: /10\.1\.0\.0\/32 on lo/,
+  })
+  t.notMatch(inside('ip', '-o', 'address'), /10\.2\.0\.1/)
+  const twice = [{ address: '10.2.0.1' }, { address: '10.2.0.1', label: 'lo:own' }]
+  await t.rejects(host.addVip(twice), { code: 'ERR_HOST_ADDRESS_EXISTS' })
+  const same = await host.addVip([{ address: '10.2.0.1' }, { address: '10.2.0.1' }])
+  t.same(same[0], same[1])
+  await host.deleteVip([...many, { address: '10.2.0.1' }])
+  t.notMatch(inside('ip', '-o', 'address'), /scope global/)
+  t.same(await host.addVip([]), [])
+  await host.deleteVip([])
+})
+
+t.test('a long name of a device leaves no room for a number in the label', async (t) => {
+  const { host, inside } = await makeBed(t)
+  inside('ip', 'link', 'add', 'fifteen-bytes-x', 'type', 'veth', 'peer', 'name', 'thirteen-byte')
+  const device = 'fifteen-bytes-x'
+  const vips = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, device }))
+  t.match(await host.addVip(vips), [{ label: device }, { label: device }])
+  const others = Array.from({ length: 12 }, (_, n) => ({
+    address: `10.0.1.${n}`,
+    device: 'thirteen-byte',
+  }))
+  const labels = (await host.addVip(others)).map(({ label }) => label)
+  t.same(labels.slice(9), ['thirteen-byte:9', 'thirteen-byte', 'thirteen-byte'])
+})
+
+t.test('a profile with many VIPs adds and removes them at once', async (t) => {
+  const { host, inside } = await makeBed(t)
+  const vip = Array.from({ length: 1000 }, (_, n) => `10.1.${n >> 8}.${n & 255}`)
+  const preparation = await host.prepareRealServer({ forwarding: 'dr', vip, device: 'lo' })
+  t.equal(preparation.changed.length, 1004)
+  inside('ip', 'address', 'delete', '10.1.0.7/32', 'dev', 'lo')
+  const { restored, left } = await preparation.undo()
+  t.equal(restored.length, 1003)
+  t.match(left, [{ kind: 'address', address: '10.1.0.7' }])
+  t.notMatch(inside('ip', '-o', 'address'), /scope global/)
+})
+
+t.test('a VIP that could not be announced is not added', async (t) => {
+  const { host, inside } = await makeBed(t)
+  inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
+  const vip = { address: '10.0.0.1', device: 'a0', announce: true }
+  await t.rejects(host.addVip(vip), { code: 'ERR_HOST_REFUSED', message: /the device is down/ })
+  await t.rejects(host.addVip([vip]), { code: 'ERR_HOST_REFUSED', command: 'announce' })
+  await t.rejects(host.addVip({ ...vip, device: 'b0' }), { code: 'ERR_HOST_NO_DEVICE' })
+  t.notMatch(inside('ip', '-o', 'address'), /10\.0\.0\.1/)
+  inside('ip', 'link', 'set', 'a0', 'up')
+  t.match(await host.addVip(vip), { label: 'a0:0' })
+})
+
+t.test('links are those of the namespace', async (t) => {
+  const { host, inside } = await makeBed(t)
+  inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
+  inside('ip', 'link', 'set', 'a0', 'address', '02:00:00:00:00:01', 'mtu', '1400')
+  const links = await host.listLinks()
+  t.same(
+    links.find(({ device }) => device === 'a0'),
+    { device: 'a0', kind: 'veth', mtu: 1400, up: false, address: '02:00:00:00:00:01' },
+  )
+  t.same(
+    links.find(({ device }) => device === 'lo'),
+    { device: 'lo', mtu: 65536, up: true },
+  )
+})
+
+t.test('connections that use a port again are left alone since Linux 5.9', async (t) => {
+  for (const kernel of ['4.19.0-27-amd64', '5.8.18', '2.6.32', '5.4.0-generic']) {
+    t.equal(wantsNoReuse(kernel), true, kernel)
+  }
+  for (const kernel of ['5.9.0', '5.10.0-8-amd64', '6.1.0', '7.3.4+deb13', '10.0']) {
+    t.equal(wantsNoReuse(kernel), false, kernel)
+  }
 })

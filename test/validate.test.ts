@@ -321,7 +321,33 @@ const choices: readonly { readonly place: Place; readonly choice: readonly strin
       path: 'profile.forwarding',
       run: (value) => call(host, 'prepareRealServer', { forwarding: value }),
     },
-    choice: ['nat', 'dr'],
+    choice: ['nat', 'dr', 'tun'],
+  },
+  {
+    place: {
+      path: 'profile.forwarding',
+      run: (value) => call(host, 'prepareDirector', { forwarding: value }),
+    },
+    choice: ['nat', 'dr', 'tun'],
+  },
+  {
+    place: {
+      path: 'profile.family',
+      run: (value) => call(host, 'prepareDirector', { forwarding: 'nat', family: value }),
+    },
+    choice: ['ipv4', 'ipv6'],
+  },
+  {
+    place: {
+      path: 'profile.tunnel.type',
+      run: (value) =>
+        call(host, 'prepareRealServer', {
+          forwarding: 'tun',
+          vip: '2001:db8::1',
+          tunnel: { type: value },
+        }),
+    },
+    choice: ['ipip', 'gue', 'gre'],
   },
   {
     place: { path: 'options.family', run: (value) => call(host, 'ipForward', { family: value }) },
@@ -368,6 +394,14 @@ const addressPlaces: readonly Place[] = [
   onDestination('address'),
   onVip('address'),
   { path: 'vip.address', run: (value) => call(host, 'deleteVip', { address: value }) },
+  {
+    path: 'vip[1].address',
+    run: (value) => call(host, 'addVip', [{ address: '10.0.0.1' }, { address: value }]),
+  },
+  {
+    path: 'profile.vip[1]',
+    run: (value) => call(host, 'prepareDirector', { forwarding: 'dr', vip: ['10.0.0.1', value] }),
+  },
   {
     path: 'profile.vip[1]',
     run: (value) =>
@@ -479,6 +513,10 @@ const deviceCalls: readonly Place[] = [
   { path: 'devices', run: (value) => call(host, 'suppressArp', value) },
   { path: 'devices[1]', run: (value) => call(host, 'suppressArp', ['eth0', value]) },
   {
+    path: 'profile.device[1]',
+    run: (value) => call(host, 'prepareDirector', { forwarding: 'dr', device: ['eth0', value] }),
+  },
+  {
     path: 'profile.device',
     run: (value) =>
       call(host, 'prepareRealServer', { forwarding: 'dr', vip: '10.0.0.1', device: value }),
@@ -589,9 +627,15 @@ const objects: readonly (Place & { readonly kept?: readonly unknown[] })[] = [
     path: 'operations[1].service',
     run: (value) => call(ipvs, 'batch', [{ op: 'clear' }, { op: 'addService', service: value }]),
   },
-  { path: 'vip', run: (value) => call(host, 'addVip', value) },
-  { path: 'vip', run: (value) => call(host, 'deleteVip', value) },
+  { path: 'vip[1]', run: (value) => call(host, 'addVip', [{ address: '10.0.0.1' }, value]) },
+  { path: 'vip[0]', run: (value) => call(host, 'deleteVip', [value]) },
   { path: 'profile', run: (value) => call(host, 'prepareRealServer', value) },
+  { path: 'profile', run: (value) => call(host, 'prepareDirector', value) },
+  {
+    path: 'profile.tunnel',
+    run: (value) =>
+      call(host, 'prepareRealServer', { forwarding: 'tun', vip: '::1', tunnel: value }),
+  },
   { path: 'options', run: (value) => call(open, 'openIpvs', value) },
   { path: 'options', run: (value) => call(open, 'openHost', value) },
   { path: 'options', run: (value) => call(ipvs, 'addService', tcp, value) },
@@ -612,6 +656,16 @@ objects.forEach((place, index) => {
   const others = [...notA('object'), null, [], [tcp]]
   refusesAll(`${place.path} (${index}) is an object`, place, 'type', /an object/, others)
 })
+
+for (const verb of ['addVip', 'deleteVip']) {
+  refusesAll(
+    `${verb} takes one or an array`,
+    { path: 'vip', run: (value) => call(host, verb, value) },
+    'type',
+    /an object/,
+    [...notA('object'), null].filter((value) => !Array.isArray(value)),
+  )
+}
 
 t.test('a missing argument is named', async (t) => {
   const missing = [
@@ -712,6 +766,9 @@ const unknown: readonly (readonly [path: string, run: () => unknown, known: RegE
   ['options.namespace', () => call(open, 'openIpvs', { namespace: '/x' }), /netns/],
   ['options.signal', () => call(open, 'openHost', { signal: undefined }), /netns/],
   ['vip.dev', () => call(host, 'addVip', { address: '10.0.0.1', dev: 'lo' }), /device/],
+  ['vip[1].dev', () => call(host, 'addVip', [{ address: '10.0.0.1' }, { dev: 'lo' }]), /device/],
+  ['vip.announce', () => call(host, 'deleteVip', { address: '::1', announce: true }), /device/],
+  ['profile.vips', () => call(host, 'prepareDirector', { forwarding: 'nat', vips: [] }), /vip/],
   ['profile.vips', () => call(host, 'prepareRealServer', { forwarding: 'nat', vips: [] }), /vip/],
 ]
 for (const [path, run, known] of unknown) {
@@ -1445,4 +1502,30 @@ t.test('arguments that change after the call do not change what is sent', async 
   sent.length = 0
   await promise
   t.same(sent, ['apply'])
+})
+
+t.test('what contradicts itself in a VIP or a profile', async (t) => {
+  const director = { forwarding: 'dr', vip: '10.0.0.1' }
+  const real = { ...director, device: 'eth0' }
+  const contradictions: readonly (readonly [string, string, object, unknown, RegExp])[] = [
+    ['addVip', 'vip.announce', { address: '::1' }, true, /absent or false on lo/],
+    ['prepareDirector', 'profile.announce', director, true, /without a VIP on a real device/],
+    ['prepareDirector', 'profile.family', director, 'ipv4', /the VIPs have it/],
+    ['prepareDirector', 'profile.conntrack', director, false, /true or absent/],
+    ['prepareRealServer', 'profile.tunnel', real, { type: 'ipip' }, /absent with dr forwarding/],
+  ]
+  for (const [verb, path, base, value, allowed] of contradictions) {
+    const name = path.replace(/.*\./, '')
+    const run = (): unknown => call(host, verb, { ...base, [name]: value })
+    await refuses(t, path, run, { kind: 'value', path, value, allowed })
+  }
+  const checked = { forwarding: 'tun', vip: '::1', tunnel: { type: 'gre', checksum: 'csum' } }
+  for (const profile of [director, { ...director, forwarding: 'tun' }, checked]) {
+    await refuses(t, 'device', () => call(host, 'prepareRealServer', profile), {
+      kind: 'type',
+      path: 'profile.device',
+      value: undefined,
+      allowed: /the device on which packets arrive/,
+    })
+  }
 })

@@ -9,6 +9,7 @@ export const addresses = {
     vip: '124.126.147.168',
     /** On the same network as the VIP. */
     neighbour: '124.126.147.10',
+    directorOutside: '124.126.147.254',
     realServers: ['192.168.0.1', '192.168.0.2', '192.168.0.3'],
     director: '192.168.0.254',
     router: '192.168.0.253',
@@ -20,6 +21,7 @@ export const addresses = {
     prefixLength: 64,
     vip: '2001:db8:124::168',
     neighbour: '2001:db8:124::10',
+    directorOutside: '2001:db8:124::254',
     realServers: ['2001:db8:192::1', '2001:db8:192::2', '2001:db8:192::3'],
     director: '2001:db8:192::254',
     router: '2001:db8:192::253',

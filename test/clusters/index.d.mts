@@ -38,7 +38,7 @@ export interface Cluster {
   readonly family: Family
   readonly vip: string
   readonly client: Machine
-  /** In the NAT cluster eth0 inside and eth1 outside, with the VIP; in the DR cluster eth0 only. */
+  /** In the NAT cluster eth0 inside and eth1 outside; in the DR cluster eth0 only. Without VIP. */
   readonly director: Machine
   /** Three, each with eth0 and a page of its own on port 80. */
   readonly realServers: readonly Machine[]

@@ -4,12 +4,12 @@ import { assemble } from './cluster.mjs'
 
 /**
  * The handbook's first cluster. The director stands between two networks: the client's, in which it
- * has the virtual address, and that of the real servers, whose default gateway it is.
+ * will have the virtual address, and that of the real servers, whose default gateway it is.
  *
  * @type {typeof import('./index.d.mts').buildNat}
  */
 export async function buildNat({ family = 'ipv4' } = {}) {
-  const { prefixLength, vip, neighbour, realServers, director } = addresses[family]
+  const { prefixLength, neighbour, realServers, director, directorOutside } = addresses[family]
   return await assemble(family, {
     prefixLength,
     segments: ['inside', 'outside'],
@@ -19,7 +19,7 @@ export async function buildNat({ family = 'ipv4' } = {}) {
         name: 'director',
         links: [
           { device: 'eth0', segment: 'inside', address: director },
-          { device: 'eth1', segment: 'outside', address: vip },
+          { device: 'eth1', segment: 'outside', address: directorOutside },
         ],
       },
       ...realServers.map((address, index) => ({

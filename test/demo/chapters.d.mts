@@ -1,9 +1,9 @@
-// The demo's two chapters, which are tests as well: what a report checks is what must hold.
+// The demo's two chapters and one about tunnels, which are tests as well: what a report checks is what must hold.
 
 import type { Family } from '../clusters/index.mjs'
 
 export interface Check {
-  /** `NAT` or `DR`. */
+  /** `NAT`, `DR` or `TUN`. */
   readonly chapter: string
   readonly what: string
   readonly holds: boolean
@@ -24,3 +24,6 @@ export declare function nat(report: Report, family: Family): Promise<void>
 
 /** Likewise with the DR cluster, at first without what makes its real servers work. */
 export declare function dr(report: Report, family: Family): Promise<void>
+
+/** Likewise, with a tunnel of another kind to each real server: ipip, gre and gue. */
+export declare function tun(report: Report, family: Family): Promise<void>

@@ -1,7 +1,7 @@
 // @ts-check
 import { buildDr, pageSize, settledSnapshot } from '../clusters/index.mjs'
 import { connectionsOf, requests, roundRobin, tally, weightedRoundRobin } from './balance.mjs'
-import { hostOf, ipvsOf } from './machines.mjs'
+import { described, hostOf, ipvsOf } from './machines.mjs'
 import { Narrator } from './narrate.mjs'
 import { drTopology } from './topology.mjs'
 
@@ -51,7 +51,8 @@ async function configureDirector(cluster, narrator) {
     'The director has the virtual address, and a virtual service with three real servers',
   )
   const host = await hostOf(cluster, director, narrator)
-  await host.addVip({ address: vip, device: 'eth0' })
+  const { changed } = await host.prepareDirector({ forwarding: 'dr', vip, device: 'eth0' })
+  for (const change of changed) narrator.report.note('', described(change))
 
   const { ipvs, quietly } = await ipvsOf(cluster, director, narrator)
   const service = narrator.name(director.name, 'service', {
@@ -143,12 +144,6 @@ async function whoHas(cluster, report) {
   report.note('router', `who has ${cluster.vip}?  ${names}${order}`)
   return claimants
 }
-
-/** @param {import('ipvs-netlink').HostChange} change */
-const described = (change) =>
-  change.kind === 'sysctl'
-    ? `${change.name}: ${change.before} to ${change.after}`
-    : `${change.device}: ${change.address}/${change.prefixLength} added`
 
 /** @param {DrCluster} cluster @param {readonly Host[]} hosts @param {Report} report */
 async function vipAndArp(cluster, hosts, report) {

@@ -32,3 +32,17 @@ export async function hostOf(cluster, { name, netns }, narrator) {
   cluster.defer(() => host.close())
   return narrator.handle(name, 'host', host)
 }
+
+/** @param {import('ipvs-netlink').HostChange} change */
+export function described(change) {
+  switch (change.kind) {
+    case 'address':
+      return `${change.device}: ${change.address}/${change.prefixLength} added`
+    case 'link':
+      return `${change.device}: ${change.before} to ${change.after}`
+    case 'gue-port':
+      return `UDP port ${change.port}: ${change.before} to ${change.after}`
+    default:
+      return `${change.name}: ${change.before} to ${change.after}`
+  }
+}

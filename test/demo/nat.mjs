@@ -1,7 +1,7 @@
 // @ts-check
 import { buildNat, pageSize, settledSnapshot } from '../clusters/index.mjs'
 import { connectionsOf, roundRobin, tally, weightedRoundRobin } from './balance.mjs'
-import { hostOf, ipvsOf } from './machines.mjs'
+import { described, hostOf, ipvsOf } from './machines.mjs'
 import { Narrator } from './narrate.mjs'
 import { natTopology } from './topology.mjs'
 
@@ -39,7 +39,12 @@ async function configure(cluster, report) {
 
   report.step('The director forwards packets, and has a virtual service with three real servers')
   const host = await hostOf(cluster, director, narrator)
-  await host.ipForward(true, { family: cluster.family })
+  const { changed } = await host.prepareDirector({
+    forwarding: 'nat',
+    vip,
+    device: ['eth1', 'eth0'],
+  })
+  for (const change of changed) report.note('', described(change))
 
   const { ipvs, quietly } = await ipvsOf(cluster, director, narrator)
   const service = narrator.name(director.name, 'service', {
@@ -51,7 +56,23 @@ async function configure(cluster, report) {
   for (const { address } of realServers) {
     await ipvs.addDestination(service, { address, forwarding: 'nat' })
   }
+  await nothingToDo(cluster, narrator)
   return { ipvs, quietly, service }
+}
+
+/**
+ * Real servers get packets under their own address, and need nothing but the way back.
+ *
+ * @param {Cluster} cluster
+ * @param {Narrator} narrator
+ */
+async function nothingToDo(cluster, narrator) {
+  const [machine] = cluster.realServers
+  if (machine === undefined) return
+  const host = await hostOf(cluster, machine, narrator)
+  const { changed } = await host.prepareRealServer({ forwarding: 'nat' })
+  const found = changed.map(described).join(', ')
+  narrator.report.check('a real server is ready as it is', changed.length === 0, found)
 }
 
 /**

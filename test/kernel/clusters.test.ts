@@ -1,10 +1,11 @@
-// The handbook's two clusters: the demo's own chapters, with what they find as assertions.
+// The handbook's two clusters and one with tunnels, each machine configured by its profile alone: the
+// demo's own chapters, with what they find as assertions.
 
 import t from 'tap'
 
-import { dr, nat, Report } from '../../test/demo/chapters.mjs'
+import { dr, nat, Report, tun } from '../../test/demo/chapters.mjs'
 
-for (const chapter of [nat, dr]) {
+for (const chapter of [nat, dr, tun]) {
   for (const family of ['ipv4', 'ipv6'] as const) {
     t.test(`${chapter.name} ${family}`, async (t) => {
       let told = ''
