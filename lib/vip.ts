@@ -286,14 +286,10 @@ export const deleteVip = async (native: HostConnection, vip: Vip): Promise<void>
 export const deleteVips = async (native: HostConnection, vips: readonly Vip[]): Promise<void> => {
   const present = await listAddresses(native, undefined)
   const labels = new Map(present.map((address) => [keyOf(address), address.label]))
-  const named = new Map(vips.map((vip) => [keyOf(vip), vip]))
-  const there = [...named].filter(
-    ([key, { label }]) => labels.has(key) && (label === undefined || label === labels.get(key)),
-  )
-  const errors = await deleteEach(
-    native,
-    there.map(([, vip]) => vip),
-  )
+  const isThere = (vip: Vip): boolean =>
+    labels.has(keyOf(vip)) && (vip.label === undefined || vip.label === labels.get(keyOf(vip)))
+  const there = new Map(vips.filter(isThere).map((vip) => [keyOf(vip), vip]))
+  const errors = await deleteEach(native, [...there.values()])
   const error = errors.find((each) => each !== undefined && each.code !== 'ERR_HOST_NO_ADDRESS')
   if (error) throw error
 }

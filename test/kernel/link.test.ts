@@ -151,7 +151,7 @@ t.test('neighbours learn where a VIP is now', async (t) => {
   t.ok(router && 'router' in router, 'a router says that it is one')
 
   // Refused before anything is added.
-  await inside('ip', 'link', 'add', 'down0', 'type', 'dummy')
+  await inside('ip', 'link', 'add', 'down0', 'type', 'veth', 'peer', 'name', 'down1')
   await inside('ip', 'link', 'add', 'gre1', 'type', 'gre', 'local', '10.0.0.1')
   for (const [device, words] of [
     ['down0', /the device is down/],
@@ -173,7 +173,7 @@ t.test('a real server with the profile does not answer ARP for the VIP', async (
   t.teardown(peer.close)
   const vip = '10.0.0.100'
   const asks = async (): Promise<boolean> => {
-    const args = ['-f', '-c', '2', '-i', '0.2', '-w', '1', '-I', 'eth0', vip]
+    const args = ['-f', '-c', '1', '-w', '1', '-I', 'eth0', vip]
     return peer.run('arping', ...args).then(
       () => true,
       () => false,

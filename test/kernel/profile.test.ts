@@ -31,7 +31,8 @@ const makeDirector = async (t: Parameters<typeof makeBed>[0]): Promise<Bed> => {
   const bed = await makeBed(t)
   await bed.ipvs.info() // loads the module, so that its settings are there before
   await bed.inside('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1')
-  for (const device of ['eth0', 'eth1']) await bed.inside('ip', 'link', 'set', device, 'up')
+  for (const device of ['eth0', 'eth1'])
+    await bed.inside('ip', 'link', 'set', device, 'addrgenmode', 'none', 'up')
   return bed
 }
 
@@ -99,7 +100,9 @@ t.test('directors of the other modes forward nothing', async (t) => {
     await preparation.undo()
   }
   const nat = await host.prepareDirector({ forwarding: 'nat' })
-  t.match(nat.changed.map(nameOf).join(), /ip_forward.*eth0\.send_redirects.*eth1\.send_redirects/)
+  for (const name of ['ip_forward', 'eth0.send_redirects', 'eth1.send_redirects']) {
+    t.match(nat.changed.map(nameOf).join(), name)
+  }
   await nat[Symbol.asyncDispose]()
   t.same(await everything(bed), before)
 })
@@ -151,7 +154,11 @@ t.test('real servers with tunnels, one after the other, and everything back', as
     const profile = { forwarding: 'tun', vip, device: 'eth0', tunnel } as const
     const preparation = await host.prepareRealServer(profile)
     const names = preparation.changed.map(nameOf)
-    t.match(names, [/arp_ignore/, /arp_announce/, /arp_ignore/, /arp_announce/], 'ARP first')
+    t.match(
+      names.slice(0, 4),
+      [/arp_ignore/, /arp_announce/, /arp_ignore/, /arp_announce/],
+      'ARP first',
+    )
     t.match(names.slice(-2), [/10\.0\.0\.100 on lo/, /2001:db8::100 on lo/], 'VIPs last')
     t.equal(await inside('sysctl', '-n', conf('all', 'rp_filter')), '1\n')
     t.equal(await inside('sysctl', '-n', conf(device, 'rp_filter')), '2\n')
@@ -170,7 +177,7 @@ t.test('real servers with tunnels, one after the other, and everything back', as
       t.match(await inside('ip', '-o', 'link', 'show', devices[0]), /state DOWN/)
     }
     if (devices[0] === 'ipvs-gre') t.same(left, [], 'a device of our own goes')
-    t.notMatch(await inside('ip', 'fou', 'show'), /6080/)
+    if (tunnel.type === 'gue') t.notMatch(await inside('ip', 'fou', 'show'), /6080/)
   }
   t.same(await everything(bed), before)
 })
