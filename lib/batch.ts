@@ -1,126 +1,99 @@
 // Changes on their way to the kernel: those of one tick, and those called while others are under
 // way, travel together; each gets its own outcome; their order is kept.
 
-import { commands } from './commands.js'
-import type { Command } from './commands.js'
-import { abortError } from './errors.js'
-import type { KnownFailure, Request } from './errors.js'
+import { abortError, closedError } from './errors.js'
+import { encodeOne, Group } from './group.js'
 import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
-import { Memory } from './memory.js'
 import type { Missing } from './meanings.js'
 import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
-import { recordFormat } from './records.js'
-import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
 import type { Connection, OutcomesReply } from '../types/addon.js'
 
-/** What a change is made of on the wire. */
-interface Encodable {
-  readonly command: Command
-  readonly service?: ServiceFields
-  readonly destination?: DestinationFields
-  readonly daemon?: DaemonFields
-  readonly config?: ConfigFields
-  /** Present: what the records do not name stays as it is (native/ipvs/patch.h). */
-  readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
+/** The records of several groups, one after the other. */
+const join = (groups: readonly Group[]): Uint8Array => {
+  const [only] = groups
+  if (only && groups.length === 1) return only.bytes
+  const parts = groups.map(({ bytes }) => bytes)
+  const all = new Uint8Array(parts.reduce((size, { length }) => size + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }
 
-/** One change, checked and ready to be sent. */
-export interface Change extends Encodable {
-  readonly request: Request
+const distribute = (groups: readonly Group[], { outcomes, texts }: OutcomesReply): void => {
+  const pairs = new Int32Array(outcomes)
+  let first = 0
+  for (const group of groups) {
+    group.answer(pairs, texts, first)
+    first += group.count
+  }
 }
 
-/** Undefined for success. An error is made of it by whoever awaited it, so that it has a caller. */
-export type Outcome = KnownFailure | undefined
-
-/** Changes that were called together, and who waits for them. */
-interface Group {
-  readonly changes: readonly Change[]
-  readonly resolve: (outcomes: Outcome[]) => void
-  readonly reject: (error: unknown) => void
+const askForScheduler = async (
+  native: Connection,
+  scheduler: string,
+): Promise<Missing | undefined> => {
+  const { outcomes } = await native.apply(encodeOne(schedulerProbe(scheduler)))
+  const [stage = 0, errno = 0] = new Int32Array(outcomes)
+  return missingAfter({ stage, errno })
 }
-
-const makeGroup = (changes: readonly Change[]): { group: Group; outcomes: Promise<Outcome[]> } => {
-  let group: Group | undefined
-  const outcomes = new Promise<Outcome[]>((resolve, reject) => {
-    group = { changes, resolve, reject }
-  })
-  return { group: group as unknown as Group, outcomes }
-}
-
-/** See native/ipvs/codec.h: the header of a change, by word. */
-const headerOf = ({ command, patch }: Encodable): readonly number[] =>
-  patch
-    ? [commands[command], 1, patch.defaultTimeout, Number(patch.keepsScheduler)]
-    : [commands[command], 0, 0, 0]
-
-const encode = (changes: readonly Encodable[]): Uint8Array => {
-  const format = recordFormat()
-  const { size, service, destination } = format.operation
-  const memory = new Memory(new ArrayBuffer(changes.length * size))
-  changes.forEach((change, index) => {
-    const at = index * size
-    headerOf(change).forEach((word, place) => memory.setWord(at + 4 * place, word))
-    if (change.service) format.service.write(memory, at + service, change.service)
-    if (change.destination) format.destination.write(memory, at + destination, change.destination)
-    // These two take the service's place.
-    if (change.daemon) format.daemon.write(memory, at + service, change.daemon)
-    if (change.config) format.config.write(memory, at + service, change.config)
-  })
-  return memory.bytes
-}
-
-const outcomesOf = (count: number, reply: OutcomesReply): Outcome[] => {
-  const pairs = new Int32Array(reply.outcomes)
-  return Array.from({ length: count }, (_, index) => {
-    const stage = pairs[2 * index] ?? 0
-    if (stage === 0) return undefined
-    return { stage, errno: pairs[2 * index + 1] ?? 0, text: reply.texts[index] ?? '' }
-  })
-}
-
-const apply = async (native: Connection, changes: readonly Encodable[]): Promise<Outcome[]> =>
-  outcomesOf(changes.length, await native.apply(encode(changes)))
 
 /** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
-const applyAll = async (native: Connection, changes: readonly Change[]): Promise<Outcome[]> => {
-  const outcomes = await apply(native, changes)
+const askWhatIsMissing = async (native: Connection, groups: readonly Group[]): Promise<void> => {
   const answers = new Map<string, Missing | undefined>()
-  for (const [index, { request }] of changes.entries()) {
-    const failure = outcomes[index]
-    if (!failure || !isAmbiguous(failure, request)) continue
-    const { scheduler = '' } = request
-    if (!answers.has(scheduler)) {
-      const [answer] = await apply(native, [schedulerProbe(request)])
-      answers.set(scheduler, missingAfter(answer))
+  for (const group of groups) {
+    for (const index of group.failures()) {
+      const request = group.requestAt(index)
+      if (!isAmbiguous(group.failureAt(index), request)) continue
+      const { scheduler = '' } = request
+      if (!answers.has(scheduler)) {
+        answers.set(scheduler, await askForScheduler(native, scheduler))
+      }
+      group.noteMissing(index, answers.get(scheduler))
     }
-    const missing = answers.get(scheduler)
-    if (missing) outcomes[index] = { ...failure, missing }
   }
-  return outcomes
 }
 
 /** The one way of a handle's changes to the kernel. */
 export class ChangeQueue {
   readonly #handle: Handle<Connection>
   #waiting: Group[] = []
+  /** The last group, as long as the next call may join it. */
+  #open: Group | undefined
   #sending = false
 
   constructor(handle: Handle<Connection>) {
     this.#handle = handle
   }
 
-  /** Resolves to one outcome for each change, in order. */
-  async add(
-    what: string,
-    changes: readonly Change[],
-    signal: AbortSignal | undefined,
-  ): Promise<Outcome[]> {
-    this.#handle.checkOpen(what)
-    if (signal?.aborted === true) throw abortError(signal, false)
-    const { group, outcomes } = makeGroup(changes)
+  /** The group for the next call's changes. One with a signal has a group of its own. */
+  groupFor(signal: AbortSignal | undefined): Group {
+    if (signal) return new Group()
+    this.#open ??= new Group()
+    return this.#open
+  }
+
+  /**
+   * Lets the changes go that the group has from the number `from` on. Throws, and takes them back,
+   * when they may not.
+   */
+  send(what: string, group: Group, from: number, signal: AbortSignal | undefined): void {
+    const isAborted = signal?.aborted === true
+    if (this.#handle.isClosed || isAborted) {
+      group.truncate(from)
+      throw isAborted && !this.#handle.isClosed ? abortError(signal, false) : closedError(what)
+    }
+    if (group !== this.#open) this.#open = undefined
+    else if (this.#waiting.at(-1) === group) return
     this.#push(group)
-    return withSignal(outcomes, signal, () => {
+  }
+
+  /** Resolves when the changes of a group have ended. */
+  async ended(group: Group, signal: AbortSignal): Promise<void> {
+    return withSignal(group.done, signal, () => {
       const sent = !this.#waiting.includes(group)
       this.#waiting = this.#waiting.filter((each) => each !== group)
       return sent
@@ -130,9 +103,10 @@ export class ChangeQueue {
   /** Resolves when every change called so far has ended, well or badly. */
   async settled(): Promise<void> {
     if (!this.#sending) return
-    const { group, outcomes } = makeGroup([])
+    const group = new Group(0)
+    this.#open = undefined
     this.#push(group)
-    await outcomes.catch(() => undefined)
+    await group.done.catch(() => undefined)
   }
 
   #push(group: Group): void {
@@ -147,30 +121,33 @@ export class ChangeQueue {
     await Promise.resolve()
     while (this.#waiting.length > 0) {
       const native = await this.#handle.open().catch((error: unknown) => {
-        this.#take().forEach(({ reject }) => reject(error))
+        this.#take().forEach((group) => group.fail(error))
       })
+      // Its place in the order is taken, its changes are still being checked.
+      await this.#waiting[0]?.preparing
       if (native) await this.#send(native, this.#take())
     }
     this.#sending = false
   }
 
+  /** The groups that are ready. */
   #take(): Group[] {
-    const groups = this.#waiting
-    this.#waiting = []
+    const end = this.#waiting.findIndex(({ preparing }) => preparing !== undefined)
+    const groups = this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
+    if (this.#waiting.length === 0) this.#open = undefined
     return groups
   }
 
   async #send(native: Connection, groups: readonly Group[]): Promise<void> {
-    const changes = groups.flatMap((group) => group.changes)
     try {
-      const outcomes = changes.length === 0 ? [] : await applyAll(native, changes)
-      let next = 0
-      for (const group of groups) {
-        group.resolve(outcomes.slice(next, next + group.changes.length))
-        next += group.changes.length
+      const bytes = join(groups)
+      if (bytes.length > 0) {
+        distribute(groups, await native.apply(bytes))
+        await askWhatIsMissing(native, groups)
       }
+      groups.forEach((group) => group.end())
     } catch (error) {
-      groups.forEach(({ reject }) => reject(error))
+      groups.forEach((group) => group.fail(error))
     }
   }
 }

@@ -20,3 +20,7 @@ export const commands = {
 } as const
 
 export type Command = keyof typeof commands
+
+const names = new Map<number, string>(Object.entries(commands).map(([name, id]) => [id, name]))
+
+export const commandOf = (id: number): string => names.get(id) ?? String(id)

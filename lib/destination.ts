@@ -232,6 +232,16 @@ export const takeDestinationPatch = (
   }
 }
 
+/** The identity of the destination that the kernel's fields describe. */
+export const destinationKeyOf = ({
+  family = familyNumbers.ipv4,
+  address,
+  port,
+}: DestinationFields): DestinationIdentity['key'] => ({
+  address: formatAddress(familyOf(family), address),
+  port,
+})
+
 const forwardingOf = (number: number): keyof typeof forwardingNumbers => {
   const names = Object.keys(forwardingNumbers) as (keyof typeof forwardingNumbers)[]
   // 5 to 7 mean nothing to the kernel, which treats them as masquerading.

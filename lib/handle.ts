@@ -82,6 +82,10 @@ export class Handle<Native extends NativeHandle> {
     this.#make = make
   }
 
+  get isClosed(): boolean {
+    return this.#closing !== undefined
+  }
+
   /** Rejects once the handle is being closed. */
   checkOpen(what: string): void {
     if (this.#closing) throw closedError(what)

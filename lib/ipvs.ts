@@ -1,16 +1,18 @@
 // The public verbs of a virtual server table.
 
 import { ChangeQueue } from './batch.js'
-import type { Command } from './commands.js'
-import { abortError, errorFor } from './errors.js'
+import { abortError } from './errors.js'
 import type { IpvsError } from './errors.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Controller } from './controller.js'
+import { Group } from './group.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
-import { prepare, prepareOperation } from './operations.js'
+import { addOperations, addVerb } from './operations.js'
 import type { Verb } from './operations.js'
+import { unlessFailed } from './reading.js'
+import type { Answer, Reading } from './reading.js'
 import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { nameService, takeServiceKey } from './service.js'
@@ -25,7 +27,7 @@ import {
   wrongType,
 } from './validate.js'
 import type { Properties } from './validate.js'
-import type { Connection, Failure } from '../types/addon.js'
+import type { Connection } from '../types/addon.js'
 import type { ConnectionEntry, ConnectionFilter } from '../types/connection.js'
 import type { DestinationChanges, DestinationConfig, DestinationKey } from '../types/destination.js'
 import type {
@@ -43,8 +45,6 @@ import type { Destination, Info, Service, Stats, VirtualServerState } from '../t
 import type { ServiceChanges, ServiceConfig, ServiceKey } from '../types/service.js'
 import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from '../types/sync.js'
 
-const okay = { ok: true } as const
-
 const flagOf = (options: Properties, name: string): boolean =>
   options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
 
@@ -59,27 +59,6 @@ const isExisting = ({ code }: IpvsError): boolean =>
 
 const isMissing = ({ code }: IpvsError): boolean =>
   code === 'ERR_IPVS_NO_SERVICE' || code === 'ERR_IPVS_NO_DESTINATION'
-
-interface Reading {
-  readonly command: Command
-  readonly what: string
-  readonly service?: ServiceKey
-}
-
-interface Answer {
-  readonly failure: Failure | undefined
-}
-
-const unlessFailed = <Reply extends Answer>(
-  reply: Reply,
-  command: string,
-  what: string,
-  service?: ServiceKey,
-): Reply => {
-  if (!reply.failure) return reply
-  const request = { command, what: () => what, ...(service && { service }), changes: false }
-  throw errorFor(reply.failure, request)
-}
 
 class IpvsHandle extends Controller implements Ipvs {
   readonly #handle: Handle<Connection>
@@ -179,15 +158,13 @@ class IpvsHandle extends Controller implements Ipvs {
   ): Promise<OperationOutcome[]> {
     const signal = signalOf(takeOptions(options))
     if (!Array.isArray(operations)) throw wrongType('operations', 'an array', operations)
-    // Array.from, unlike map, also looks at holes.
-    const changes = Array.from(operations, (operation: unknown, index) =>
-      prepareOperation(operation, `operations[${index}]`),
-    )
-    const outcomes = await this.#changes.add('batch', changes, signal)
-    return changes.map(({ request }, index) => {
-      const failure = outcomes[index]
-      return failure ? { ok: false, error: errorFor(failure, request) } : okay
-    })
+    const group = new Group(operations.length)
+    const checking = addOperations(group, operations)
+    group.prepare(checking)
+    this.#changes.send('batch', group, 0, signal)
+    await checking
+    await (signal ? this.#changes.ended(group, signal) : group.done)
+    return group.outcomes()
   }
 
   // The overloads of the interface say which of the two a caller gets.
@@ -287,6 +264,7 @@ class IpvsHandle extends Controller implements Ipvs {
   }
 
   async #add(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
+    if (options === undefined) return this.#change(verb, values, options)
     const given = takeOptions(options, ['ifExists'])
     const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
     const signal = signalOf(given)
@@ -304,7 +282,8 @@ class IpvsHandle extends Controller implements Ipvs {
   }
 
   async #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    const failure = await this.#send(verb, values, signalOf(takeOptions(options)))
+    const signal = options === undefined ? undefined : signalOf(takeOptions(options))
+    const failure = await this.#send(verb, values, signal)
     if (failure) throw failure
   }
 
@@ -314,9 +293,11 @@ class IpvsHandle extends Controller implements Ipvs {
     values: Properties,
     signal: AbortSignal | undefined,
   ): Promise<IpvsError | undefined> {
-    const change = prepare(verb, values)
-    const [failure] = await this.#changes.add(verb, [change], signal)
-    return failure && errorFor(failure, change.request)
+    const group = this.#changes.groupFor(signal)
+    const index = addVerb(group, verb, values)
+    this.#changes.send(verb, group, index, signal)
+    await (signal ? this.#changes.ended(group, signal) : group.done)
+    return group.errorAt(index)
   }
 
   async #read<Reply extends Answer>(

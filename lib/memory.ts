@@ -3,25 +3,56 @@
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
 
+const dot = 46
+const zero = 48
+
+/**
+ * The word that a dotted IPv4 address is in memory. 0 for what is none, and for those of which the
+ * first number is 0 or above 223, which are seldom meant.
+ */
+export const ipv4Word = (text: string): number => {
+  let word = 0
+  let part = -1
+  let count = 0
+  for (let at = 0; at < text.length; ++at) {
+    const code = text.charCodeAt(at)
+    if (code === dot) {
+      if (part < 0 || count === 3) return 0
+      if (count === 0 && (part === 0 || part > 223)) return 0
+      word |= part << (littleEndian ? 8 * count : 24 - 8 * count)
+      ++count
+      part = -1
+    } else {
+      const digit = code - zero
+      // A zero in front is not allowed: to some it means octal.
+      if (digit < 0 || digit > 9 || part === 0) return 0
+      part = part < 0 ? digit : 10 * part + digit
+      if (part > 255) return 0
+    }
+  }
+  if (count !== 3 || part < 0) return 0
+  return word | (part << (littleEndian ? 24 : 0))
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /** Bytes of records, and the words of the same memory. */
 export class Memory {
   readonly bytes: Uint8Array
-  readonly #words: Uint32Array
+  readonly words: Uint32Array
 
   constructor(buffer: ArrayBuffer) {
     this.bytes = new Uint8Array(buffer)
-    this.#words = new Uint32Array(buffer)
+    this.words = new Uint32Array(buffer)
   }
 
   word(at: number): number {
-    return this.#words[at >> 2] ?? 0
+    return this.words[at >> 2] ?? 0
   }
 
   setWord(at: number, value: number): void {
-    this.#words[at >> 2] = value
+    this.words[at >> 2] = value
   }
 
   text(at: number, size: number): string {

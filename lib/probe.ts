@@ -17,9 +17,9 @@ export const isAmbiguous = (failure: KnownFailure | undefined, request: Request)
  * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the
  * scheduler first (ENOENT), and then refuses an IPv6 prefix length of 0 (EINVAL).
  */
-export const schedulerProbe = ({
-  scheduler = '',
-}: Request): { command: 'NEW_SERVICE'; service: ServiceFields } => ({
+export const schedulerProbe = (
+  scheduler: string,
+): { command: 'NEW_SERVICE'; service: ServiceFields } => ({
   command: 'NEW_SERVICE',
   service: {
     family: familyNumbers.ipv6,
@@ -34,7 +34,9 @@ export const schedulerProbe = ({
 })
 
 /** What the answer to the probe says; undefined when it leaves the question open. */
-export const missingAfter = (answer: KnownFailure | undefined): Missing | undefined => {
+export const missingAfter = (
+  answer: Pick<KnownFailure, 'stage' | 'errno'> | undefined,
+): Missing | undefined => {
   if (answer?.stage !== Stage.kernel) return undefined
   if (answer.errno === ENOENT) return 'scheduler'
   return answer.errno === EINVAL ? 'engine' : undefined

@@ -132,6 +132,22 @@ export class RecordTable<Fields extends object> {
       .filter(({ kind }) => kind !== 'counters')
   }
 
+  /** Where a field is, in bytes. */
+  offset(name: keyof Fields & string): number {
+    return this.#field(name).offset
+  }
+
+  /** What the first word of a record with these fields, and no others, is. */
+  bits(...names: readonly (keyof Fields & string)[]): number {
+    return names.reduce((bits, name) => bits | (1 << this.#field(name).bit), 0)
+  }
+
+  #field(name: string): Field {
+    const field = this.#fields.find((each) => each.name === name)
+    if (!field) throw new Error(`the addon has no field ${name}`)
+    return field
+  }
+
   /** Writes the fields that are given; the memory there must be zero. */
   write(memory: Memory, at: number, values: Fields): void {
     let present = 0

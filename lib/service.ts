@@ -243,7 +243,8 @@ const flagsOf = (bits: number, scheduler: string): SchedulerFlag[] => {
     .map(([flag]) => flag)
 }
 
-const keyOf = (
+/** The identity of the service that the kernel's fields describe. */
+export const keyOf = (
   fields: ServiceFields,
 ): Exclude<ServiceKey, { fwmark: number }> | { fwmark: number; family: Family } => {
   const family = familyOf(fields.family)

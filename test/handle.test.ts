@@ -10,7 +10,8 @@ import type { Test } from 'tap'
 import { openIpvs } from 'ipvs-netlink'
 import type { Ipvs } from 'ipvs-netlink'
 import { ChangeQueue } from '#lib/batch'
-import type { Change } from '#lib/batch'
+import { Group } from '#lib/group'
+import type { Change } from '#lib/group'
 import { Handle } from '#lib/handle'
 import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
@@ -118,8 +119,20 @@ class FakeConnection {
 const change = (fwmark: number): Change => ({
   command: 'DEL_SERVICE',
   service: { family: 2, fwmark },
-  request: { command: 'DEL_SERVICE', what: () => 'delete a service', changes: true },
 })
+
+/** Sends changes as a call does, and answers what became of each. */
+const send = async (
+  queue: ChangeQueue,
+  marks: readonly number[],
+  signal?: AbortSignal,
+): Promise<unknown[]> => {
+  const group = new Group()
+  for (const mark of marks) group.add(change(mark))
+  queue.send('test', group, 0, signal)
+  await (signal ? queue.ended(group, signal) : group.done)
+  return marks.map((_, index) => group.failureAt(index))
+}
 
 interface Bed {
   readonly fake: FakeConnection
@@ -131,8 +144,7 @@ interface Bed {
 const makeBed = (fake = new FakeConnection()): Bed => {
   const handle = new Handle<never>('ipvs', undefined, () => fake as never)
   const queue = new ChangeQueue(handle)
-  const add = async (...marks: number[]): Promise<unknown> =>
-    queue.add('test', marks.map(change), undefined)
+  const add = async (...marks: number[]): Promise<unknown> => send(queue, marks)
   return { fake, handle, queue, add }
 }
 
@@ -354,7 +366,7 @@ t.test('a call that is aborted before it was sent is not sent', async (t) => {
   const early = bed.add(1)
   const first = await sending(bed, 0)
   const controller = new AbortController()
-  const aborted = bed.queue.add('test', [change(2)], controller.signal)
+  const aborted = send(bed.queue, [2], controller.signal)
   const late = bed.add(3)
   controller.abort(new Error('enough'))
   await t.rejects(aborted, {
@@ -374,7 +386,7 @@ t.test('a call that is aborted before it was sent is not sent', async (t) => {
 t.test('a call that is aborted in the tick of the call is not sent', async (t) => {
   const bed = makeBed()
   const controller = new AbortController()
-  const aborted = bed.queue.add('test', [change(1)], controller.signal)
+  const aborted = send(bed.queue, [1], controller.signal)
   controller.abort()
   await t.rejects(aborted, { name: 'AbortError', message: /before it was sent/ })
   await tick()
@@ -383,7 +395,7 @@ t.test('a call that is aborted in the tick of the call is not sent', async (t) =
 
 t.test('a signal that was given already rejects the call before anything happens', async (t) => {
   const bed = makeBed()
-  const call = bed.queue.add('test', [change(1)], AbortSignal.abort())
+  const call = send(bed.queue, [1], AbortSignal.abort())
   await t.rejects(call, { name: 'AbortError', message: /before it was sent/ })
   await tick()
   t.same(bed.fake.events, [], 'not even opened')
@@ -394,7 +406,7 @@ t.test(
   async (t) => {
     const bed = makeBed()
     const controller = new AbortController()
-    const aborted = bed.queue.add('test', [change(1)], controller.signal)
+    const aborted = send(bed.queue, [1], controller.signal)
     const other = bed.add(2)
     const first = await sending(bed, 0)
     controller.abort()
@@ -408,7 +420,7 @@ t.test(
 t.test('close() waits for a sending even when its call was aborted', async (t) => {
   const bed = makeBed()
   const controller = new AbortController()
-  const aborted = bed.queue.add('test', [change(1)], controller.signal)
+  const aborted = send(bed.queue, [1], controller.signal)
   const first = await sending(bed, 0)
   controller.abort()
   await t.rejects(aborted, { name: 'AbortError' })
@@ -422,7 +434,7 @@ t.test('close() waits for a sending even when its call was aborted', async (t) =
 t.test('a call leaves no listener on its signal', async (t) => {
   const bed = makeBed()
   const { signal } = new AbortController()
-  const calls = [1, 2, 3].map(async (mark) => bed.queue.add('test', [change(mark)], signal))
+  const calls = [1, 2, 3].map(async (mark) => send(bed.queue, [mark], signal))
   const first = await sending(bed, 0)
   t.equal(getEventListeners(signal, 'abort').length, 3)
   first.succeed()

@@ -2,45 +2,54 @@
 
 #include <linux/netlink.h>
 
+#include <algorithm>
+
 namespace netlink {
 
+namespace {
+
+// Some 30 changes.
+constexpr size_t kFirstSize = 4096;
+
+}  // namespace
+
+void MessageWriter::Grow() { buffer_.resize(std::max(kFirstSize, 2 * length_)); }
+
 void MessageWriter::Begin(uint16_t type, uint16_t flags, uint32_t sequence) {
-  message_ = buffer_.size();
+  message_ = length_;
   nlmsghdr header{};
   header.nlmsg_type = type;
   header.nlmsg_flags = flags;
   header.nlmsg_seq = sequence;
-  Append(&header, sizeof header);
+  Store<nlmsghdr>(Extend(sizeof header), header);
 }
 
 void MessageWriter::End() {
   Store<uint32_t>(&buffer_[message_ + offsetof(nlmsghdr, nlmsg_len)],
-                  static_cast<uint32_t>(buffer_.size() - message_));
+                  static_cast<uint32_t>(length_ - message_));
 }
 
 void MessageWriter::Append(const void* data, size_t size) {
-  const auto* from = static_cast<const uint8_t*>(data);
-  buffer_.insert(buffer_.end(), from, from + size);
-  buffer_.resize(Align(buffer_.size()), 0);
+  if (size == 0) return;
+  uint8_t* at = Extend(Align(size));
+  Store<uint32_t>(at + Align(size) - sizeof(uint32_t), 0);  // the padding
+  std::memcpy(at, data, size);
 }
 
 void MessageWriter::Attribute(uint16_t type, const void* data, size_t size) {
-  nlattr header{};
-  header.nla_len = static_cast<uint16_t>(sizeof header + size);
-  header.nla_type = type;
-  Append(&header, sizeof header);
+  StoreAttributeHeader(Extend(kAttributeHeader), type, size);
   Append(data, size);
 }
 
 size_t MessageWriter::BeginNest(uint16_t type) {
-  const size_t nest = buffer_.size();
-  Attribute(static_cast<uint16_t>(type | NLA_F_NESTED), nullptr, 0);
+  const size_t nest = length_;
+  StoreAttributeHeader(Extend(kAttributeHeader), type | NLA_F_NESTED, 0);
   return nest;
 }
 
 void MessageWriter::EndNest(size_t nest) {
   Store<uint16_t>(&buffer_[nest + offsetof(nlattr, nla_len)],
-                  static_cast<uint16_t>(buffer_.size() - nest));
+                  static_cast<uint16_t>(length_ - nest));
 }
 
 void MessageWriter::AcknowledgeLast() {

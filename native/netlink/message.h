@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "netlink/bytes.h"
@@ -26,7 +27,12 @@ class MessageWriter {
   void Attribute(uint16_t type, const void* data, size_t size);
   template <typename T>
   void Attribute(uint16_t type, T value) {
-    Attribute(type, &value, sizeof value);
+    static_assert(sizeof value <= sizeof(uint32_t));
+    uint32_t padded = 0;
+    std::memcpy(&padded, &value, sizeof value);
+    uint8_t* at = Extend(kAttributeHeader + sizeof padded);
+    StoreAttributeHeader(at, type, sizeof value);
+    Store<uint32_t>(at + kAttributeHeader, padded);
   }
 
   // Returns the handle that EndNest() wants.
@@ -36,10 +42,28 @@ class MessageWriter {
   // Asks for an acknowledgement of the message written last.
   void AcknowledgeLast();
 
-  Bytes bytes() const { return {buffer_.data(), buffer_.size()}; }
+  Bytes bytes() const { return {buffer_.data(), length_}; }
 
  private:
+  static constexpr size_t kAttributeHeader = 2 * sizeof(uint16_t);
+
+  static void StoreAttributeHeader(uint8_t* at, uint16_t type, size_t size) {
+    Store<uint16_t>(at, static_cast<uint16_t>(kAttributeHeader + size));
+    Store<uint16_t>(at + sizeof(uint16_t), type);
+  }
+
+  // Room for so many bytes more, a multiple of 4; what is in them is undefined.
+  uint8_t* Extend(size_t size) {
+    const size_t start = length_;
+    length_ += size;
+    if (length_ > buffer_.size()) Grow();
+    return buffer_.data() + start;
+  }
+  void Grow();
+
+  // Longer than what is written: a vector that grew by each field would cost more than the fields.
   std::vector<uint8_t> buffer_;
+  size_t length_ = 0;
   size_t message_ = 0;
 };
 

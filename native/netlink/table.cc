@@ -100,9 +100,17 @@ bool ReadRow(const Table& table, const Row& row, Bytes payload, uint8_t* record)
   return false;
 }
 
-// The nest of 64-bit counters wins, in whichever order the two arrive.
-bool IsSuperseded(const Table& table, const Row& row, const uint8_t* record) {
-  if (row.wire != Wire::kCountersOld) return false;
+// The row of an attribute, `count` for an unknown one. Attributes mostly come in the order of the
+// table, so the search starts at the row that is expected next.
+size_t FindRow(const Table& table, uint16_t id, size_t expected) {
+  for (size_t n = 0; n < table.count; ++n) {
+    const size_t row = expected + n < table.count ? expected + n : expected + n - table.count;
+    if (table.rows[row].id == id) return row;
+  }
+  return table.count;
+}
+
+bool HasCounters(const Table& table, const uint8_t* record) {
   for (size_t i = 0; i < table.count; ++i) {
     if (table.rows[i].wire == Wire::kCounters) return IsPresent(record, i);
   }
@@ -113,26 +121,39 @@ bool IsSuperseded(const Table& table, const Row& row, const uint8_t* record) {
 
 void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
             MessageWriter* writer) {
-  for (size_t i = 0; i < table.count; ++i) {
+  for (uint32_t left = Load<uint32_t>(record + kPresent) & rows; left != 0; left &= left - 1) {
+    const auto i = static_cast<size_t>(__builtin_ctz(left));
+    if (i >= table.count) return;
     const Row& row = table.rows[i];
     // A request's record ends where the observed fields begin, whatever its bits say.
     if (row.offset + size_t{row.size} > table.config_size) continue;
-    if ((rows >> i & 1) != 0 && IsPresent(record, i)) WriteRow(row, record, address_size, writer);
+    WriteRow(row, record, address_size, writer);
   }
 }
 
 bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
   AttributeReader reader(attributes);
   AttributeView attribute;
+  AttributeView old_counters;
+  size_t old_row = table.count;
+  size_t row = 0;
   while (reader.Next(&attribute)) {
-    const Row* end = table.rows + table.count;
-    const Row* row =
-        std::find_if(table.rows, end, [&](const Row& each) { return each.id == attribute.type; });
-    if (row == end || IsSuperseded(table, *row, record)) continue;
-    if (!ReadRow(table, *row, attribute.payload, record)) return false;
-    MarkPresent(record, static_cast<size_t>(row - table.rows));
+    const size_t found = FindRow(table, attribute.type, row);
+    if (found == table.count) continue;
+    row = found + 1 < table.count ? found + 1 : 0;
+    // The nest of 64-bit counters wins, in whichever order the two arrive.
+    if (table.rows[found].wire == Wire::kCountersOld) {
+      old_counters = attribute;
+      old_row = found;
+      continue;
+    }
+    if (!ReadRow(table, table.rows[found], attribute.payload, record)) return false;
+    MarkPresent(record, found);
   }
-  return !reader.malformed();
+  if (reader.malformed()) return false;
+  if (old_row == table.count || HasCounters(table, record)) return true;
+  MarkPresent(record, old_row);
+  return ReadRow(table, table.rows[old_row], old_counters.payload, record);
 }
 
 }  // namespace netlink

@@ -1,0 +1,250 @@
+// Changes that travel together: their records, and what became of them.
+
+import { commands } from './commands.js'
+import type { Command } from './commands.js'
+import { DirectWriter } from './direct.js'
+import type { DirectVerb } from './direct.js'
+import { errorFor } from './errors.js'
+import type { IpvsError, KnownFailure } from './errors.js'
+import { Memory } from './memory.js'
+import type { Missing } from './meanings.js'
+import { recordFormat } from './records.js'
+import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
+import { requestOf } from './requests.js'
+import type { OutcomesReply } from '../types/addon.js'
+import type { OperationOutcome } from '../types/ipvs.js'
+
+/** One change, checked: what its record is made of. */
+export interface Change {
+  readonly command: Command
+  readonly service?: ServiceFields
+  readonly destination?: DestinationFields
+  readonly daemon?: DaemonFields
+  readonly config?: ConfigFields
+  /** Present: what the records do not name stays as it is (native/ipvs/patch.h). */
+  readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
+}
+
+// Kept from one group to the next: memory that the kernel has to clear first costs as much as what
+// is written into it. Less than this is cheap, more is seldom needed twice.
+const leastKept = 1 << 16
+const mostKept = 1 << 22
+
+let kept: Memory | undefined
+
+const takeMemory = (size: number): Memory => {
+  if (size < leastKept || !kept || kept.bytes.length < size) {
+    return new Memory(new ArrayBuffer(size))
+  }
+  const memory = kept
+  kept = undefined
+  return memory
+}
+
+const giveBack = (memory: Memory): void => {
+  const { length } = memory.bytes
+  if (length >= leastKept && length <= mostKept) kept = memory
+}
+
+let writer: DirectWriter | undefined
+
+/** Shared by all groups; a run of one of them never spans a turn of the event loop. */
+export const directWriter = (): DirectWriter => {
+  writer ??= new DirectWriter()
+  return writer
+}
+
+const okay = { ok: true } as const
+
+/** Four changes: more than one call makes. */
+const firstCount = 4
+
+/** See native/ipvs/codec.h: the header of a change, by word. */
+const writeHeader = (memory: Memory, at: number, { command, patch }: Change): void => {
+  memory.setWord(at, commands[command])
+  if (!patch) return
+  memory.setWord(at + 4, 1)
+  memory.setWord(at + 8, patch.defaultTimeout)
+  memory.setWord(at + 12, Number(patch.keepsScheduler))
+}
+
+const write = (memory: Memory, at: number, change: Change): void => {
+  const format = recordFormat()
+  const { size, service, destination } = format.operation
+  memory.bytes.fill(0, at, at + size)
+  writeHeader(memory, at, change)
+  if (change.service) format.service.write(memory, at + service, change.service)
+  if (change.destination) format.destination.write(memory, at + destination, change.destination)
+  // These two take the service's place.
+  if (change.daemon) format.daemon.write(memory, at + service, change.daemon)
+  if (change.config) format.config.write(memory, at + service, change.config)
+}
+
+/** The record of a change that travels alone. */
+export const encodeOne = (change: Change): Uint8Array => {
+  const memory = new Memory(new ArrayBuffer(recordFormat().operation.size))
+  write(memory, 0, change)
+  return memory.bytes
+}
+
+/** What the addon answered about the changes of a group, which may be some of many. */
+interface Answer {
+  /** Stage and errno of each change. */
+  readonly pairs: Int32Array
+  readonly texts: OutcomesReply['texts']
+  /** The number of the group's first change. */
+  readonly first: number
+}
+
+const hasFailure = ({ pairs, first }: Answer, count: number): boolean => {
+  for (let index = 2 * first; index < 2 * (first + count); index += 2) {
+    if (pairs[index] !== 0) return true
+  }
+  return false
+}
+
+/**
+ * Changes that were called together. Whoever adds one awaits {@link done} and then asks for the
+ * failure at its number, so that an error has its caller in its stack.
+ */
+export class Group {
+  /** Rejects when nothing is known of the changes, as when the handle cannot be opened. */
+  readonly done: Promise<void>
+  #preparing: Promise<void> | undefined
+  readonly #missing = new Map<number, Missing>()
+  #memory: Memory
+  #count = 0
+  #answer: Answer | undefined
+  #settle!: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
+
+  constructor(room = firstCount) {
+    this.#memory = takeMemory(room * recordFormat().operation.size)
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
+  }
+
+  /** Resolves, never rejects, once all changes are written; undefined when they are. */
+  get preparing(): Promise<void> | undefined {
+    return this.#preparing
+  }
+
+  /** The rest of the changes are on their way; when one is refused, there are none. */
+  prepare(work: Promise<void> | undefined): void {
+    const settled = (): void => (this.#preparing = undefined)
+    this.#preparing = work?.then(settled, () => {
+      this.truncate(0)
+      settled()
+    })
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** The records; valid until the group has ended. */
+  get bytes(): Uint8Array {
+    return this.#memory.bytes.subarray(0, this.#count * recordFormat().operation.size)
+  }
+
+  /** Adds a change and answers its number. */
+  add(change: Change): number {
+    const at = this.#next()
+    write(this.#memory, at, change)
+    return this.#count++
+  }
+
+  /** Adds a plain change; -1 when it is for {@link add}, with all checks. */
+  addDirect(verb: DirectVerb, service: unknown, destination: unknown): number {
+    const at = this.#next() >> 2
+    const written = directWriter().write(this.#memory.words, at, verb, service, destination)
+    return written ? this.#count++ : -1
+  }
+
+  /** As {@link addDirect}, for an element of a batch. */
+  addOperation(operation: unknown): number {
+    const at = this.#next() >> 2
+    return directWriter().writeNext(this.#memory.words, at, operation) ? this.#count++ : -1
+  }
+
+  /** Takes back the changes from this number on. */
+  truncate(count: number): void {
+    this.#count = count
+  }
+
+  /** Where the next record goes. */
+  #next(): number {
+    const { size } = recordFormat().operation
+    const at = this.#count * size
+    if (at + size > this.#memory.bytes.length) this.#grow()
+    return at
+  }
+
+  #grow(): void {
+    const before = this.#memory
+    this.#memory = takeMemory(2 * before.bytes.length)
+    this.#memory.bytes.set(before.bytes)
+    giveBack(before)
+  }
+
+  /** The failure of a change, as the addon told it. */
+  failureAt(index: number): KnownFailure | undefined {
+    if (!this.#answer) return undefined
+    const { pairs, texts, first } = this.#answer
+    const place = first + index
+    const stage = pairs[2 * place] ?? 0
+    if (stage === 0) return undefined
+    const missing = this.#missing.get(index)
+    const failure = { stage, errno: pairs[2 * place + 1] ?? 0, text: texts[place] ?? '' }
+    return missing ? { ...failure, missing } : failure
+  }
+
+  requestAt(index: number): ReturnType<typeof requestOf> {
+    return requestOf(this.#memory, index * recordFormat().operation.size)
+  }
+
+  /** The error of a change, undefined when the kernel made it. */
+  errorAt(index: number): IpvsError | undefined {
+    const failure = this.failureAt(index)
+    return failure && errorFor(failure, this.requestAt(index))
+  }
+
+  /** The numbers of the changes that failed. */
+  failures(): number[] {
+    if (!this.#answer) return []
+    return Array.from({ length: this.#count }, (_, index) => index).filter(
+      (index) => this.failureAt(index) !== undefined,
+    )
+  }
+
+  /** What a batch answers. */
+  outcomes(): OperationOutcome[] {
+    const outcomes = new Array<OperationOutcome>(this.#count).fill(okay)
+    for (const index of this.failures()) {
+      const error = this.errorAt(index)
+      if (error) outcomes[index] = { ok: false, error }
+    }
+    return outcomes
+  }
+
+  /** Takes what the addon answered; the group's changes begin with this number there. */
+  answer(pairs: Int32Array, texts: OutcomesReply['texts'], first: number): void {
+    const answer = { pairs, texts, first }
+    if (hasFailure(answer, this.#count)) this.#answer = answer
+  }
+
+  /** Notes which of two things a change lacks. */
+  noteMissing(index: number, missing: Missing | undefined): void {
+    if (missing) this.#missing.set(index, missing)
+  }
+
+  end(): void {
+    // The records of failed changes are still needed, for their errors.
+    if (!this.#answer) giveBack(this.#memory)
+    this.#settle.resolve()
+  }
+
+  fail(error: unknown): void {
+    this.#settle.reject(error)
+  }
+}

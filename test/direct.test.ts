@@ -1,0 +1,150 @@
+// What is written directly is what all checks would have made of it, byte by byte; whatever they
+// refuse is not written directly.
+
+import fc from 'fast-check'
+import t from 'tap'
+
+import { Group } from '#lib/group'
+import { loadAddon } from '#lib/native'
+import { addOperations, prepareOperation } from '#lib/operations'
+
+const oneOf = (...values: readonly unknown[]): fc.Arbitrary<unknown> => fc.constantFrom(...values)
+const octet = fc.oneof(
+  { weight: 30, arbitrary: fc.integer({ min: 0, max: 255 }) },
+  oneOf(0, 1, 223, 224, 255, 256, '01'),
+)
+const ipv4 = fc.tuple(octet, octet, octet, octet).map((parts) => parts.join('.'))
+const odd = oneOf(null, '', -1, 0.5, NaN, 2 ** 31, 2 ** 32, 10n, [], {}, true, 'x', -0, '80')
+const addresses = fc.oneof(
+  { weight: 40, arbitrary: ipv4 },
+  oneOf('1.2.3', '1.2.3.4.5', '1..2.3', ' 1.2.3.4', '1.2.3.4 ', '::1', '2001:db8::1', '.1.2.3'),
+  odd,
+)
+const numbers = fc.oneof(
+  { weight: 40, arbitrary: oneOf(80, 80, 80, 1, 0, 65535) },
+  { weight: 4, arbitrary: oneOf(undefined, 65536, 2 ** 31 - 1) },
+  odd,
+)
+
+const record = (values: Readonly<Record<string, fc.Arbitrary<unknown>>>) =>
+  fc.record(values, { requiredKeys: [] })
+
+const service: fc.Arbitrary<unknown> = fc.oneof<fc.MaybeWeightedArbitrary<unknown>[]>(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      protocol: oneOf('tcp', 'udp', 'sctp', '6', 'x'),
+      address: addresses,
+      port: numbers,
+    }),
+  },
+  record({
+    protocol: oneOf('tcp', undefined),
+    address: addresses,
+    port: numbers,
+    family: oneOf('ipv4', 'ipv6', undefined),
+    fwmark: oneOf(undefined, 1),
+    scheduler: odd,
+    portt: numbers,
+  }),
+  odd,
+)
+
+const destination: fc.Arbitrary<unknown> = fc.oneof<fc.MaybeWeightedArbitrary<unknown>[]>(
+  {
+    weight: 8,
+    arbitrary: record({
+      address: addresses,
+      port: numbers,
+      forwarding: oneOf('nat', 'dr', 'tun', undefined, 'local'),
+      weight: numbers,
+      upperThreshold: numbers,
+      lowerThreshold: numbers,
+    }),
+  },
+  record({
+    address: addresses,
+    tunnel: oneOf(undefined, { type: 'ipip' }),
+    family: odd,
+    wieght: odd,
+    stats: odd,
+  }),
+  odd,
+)
+
+const verbs = ['addDestination', 'editDestination', 'deleteDestination']
+const operation = fc.record({ op: fc.constantFrom(...verbs), service, destination })
+
+/** The bytes of one operation, all checks made. */
+const thorough = (value: unknown): Uint8Array => {
+  const group = new Group()
+  group.add(prepareOperation(value, 'operations[0]'))
+  return group.bytes
+}
+
+/** The request that the kernel gets. */
+const wire = (record: Uint8Array): Buffer =>
+  Buffer.from(loadAddon().testing.encodeOperation(record, 32))
+
+t.test('what is written directly is what all checks make of it', async (t) => {
+  let direct = 0
+  fc.assert(
+    fc.property(operation, (value) => {
+      const group = new Group()
+      if (group.addOperation(value) < 0) return
+      ++direct
+      t.same(Buffer.from(group.bytes), Buffer.from(thorough(value)))
+    }),
+    { numRuns: 4000 },
+  )
+  t.ok(direct > 100, `${direct} of 4000 were written directly`)
+})
+
+t.test('an ordinary destination of each kind is written directly', async (t) => {
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const real = { address: '192.168.100.200' }
+  for (const op of ['addDestination', 'editDestination', 'deleteDestination']) {
+    for (const forwarding of ['nat', 'dr', 'tun']) {
+      const group = new Group()
+      const value = { op, service: vip, destination: { ...real, forwarding, weight: 3 } }
+      t.equal(group.addOperation(value), 0)
+      t.same(Buffer.from(group.bytes), Buffer.from(thorough(value)))
+    }
+  }
+  const group = new Group()
+  t.equal(group.addDirect('addDestination', vip, real), 0)
+  t.same(
+    Buffer.from(group.bytes),
+    Buffer.from(thorough({ op: 'addDestination', service: vip, destination: real })),
+  )
+})
+
+t.test('nothing that was in the memory before shows in a record', async (t) => {
+  const vip = { protocol: 'udp', address: '2001:db8::1', port: 53 }
+  const operations = [
+    { op: 'patchService', service: vip, changes: { scheduler: 'a-long-name', persistence: {} } },
+    { op: 'addDestination', service: vip, destination: { address: '2001:db8::2', weight: 9 } },
+    {
+      op: 'addDestination',
+      service: { fwmark: 7 },
+      destination: { address: '10.0.0.2', forwarding: 'tun', tunnel: { type: 'gue', port: 7 } },
+    },
+    { op: 'startSyncDaemon', daemon: { role: 'master', interface: 'lo', group: 'ff02::1' } },
+  ]
+  const key = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const plain = [
+    { op: 'deleteDestination', service: key, destination: { address: '10.0.0.3' } },
+    { op: 'addDestination', service: key, destination: { address: '10.0.0.3', forwarding: 'tun' } },
+    { op: 'deleteService', service: key },
+    { op: 'zero' },
+  ]
+  for (const value of plain) {
+    for (const before of operations) {
+      const group = new Group()
+      void addOperations(group, [before])
+      group.truncate(0)
+      void addOperations(group, [value])
+      t.same(wire(group.bytes), wire(thorough(value)), value.op)
+    }
+  }
+})
