@@ -17,7 +17,7 @@ import type { Forwarding, Tunnel } from '../types/destination.js'
 import type { Family } from '../types/service.js'
 
 /** `IP_VS_CONN_F_*`; `local` and `bypass` are the kernel's own and only read. */
-const forwardingNumbers = { nat: 0, local: 1, tun: 2, dr: 3, bypass: 4 } as const
+export const forwardingNumbers = { nat: 0, local: 1, tun: 2, dr: 3, bypass: 4 } as const
 const settable: readonly Forwarding[] = ['nat', 'dr', 'tun']
 
 /** `IP_VS_CONN_F_TUNNEL_TYPE_*` and `IP_VS_TUNNEL_ENCAP_FLAG_*`. */
@@ -242,11 +242,14 @@ export const destinationKeyOf = ({
   port,
 })
 
-const forwardingOf = (number: number): keyof typeof forwardingNumbers => {
-  const names = Object.keys(forwardingNumbers) as (keyof typeof forwardingNumbers)[]
-  // 5 to 7 mean nothing to the kernel, which treats them as masquerading.
-  return names.find((name) => forwardingNumbers[name] === number) ?? 'nat'
-}
+type ForwardingName = keyof typeof forwardingNumbers
+
+const forwardingNames = new Map<number, ForwardingName>(
+  Object.entries(forwardingNumbers).map(([name, number]) => [number, name as ForwardingName]),
+)
+
+/** 5 to 7 mean nothing to the kernel, which treats them as masquerading. */
+export const forwardingOf = (number: number): ForwardingName => forwardingNames.get(number) ?? 'nat'
 
 const tunnelOf = (fields: DestinationFields): Tunnel => {
   const flags = fields.tunnelFlags ?? 0

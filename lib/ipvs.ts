@@ -181,7 +181,7 @@ class IpvsHandle extends Controller implements Ipvs {
     const { records } = await this.#read(reading, given, (native) =>
       native.readService(recordFormat().service.make(identity.fields)),
     )
-    return servicesFrom(records, bigint)[0] as Service<never>
+    return (await servicesFrom(records, bigint))[0] as Service<never>
   }
 
   async listServices(options?: ReadOptions): Promise<Service<never>[]> {
@@ -189,7 +189,7 @@ class IpvsHandle extends Controller implements Ipvs {
     const bigint = flagOf(given, 'bigint')
     const reading = { command: 'GET_SERVICE', what: 'list the services' } as const
     const { records } = await this.#read(reading, given, (native) => native.readServices())
-    return servicesFrom(records, bigint) as Service<never>[]
+    return (await servicesFrom(records, bigint)) as Service<never>[]
   }
 
   async listDestinations(key: ServiceKey, options?: ReadOptions): Promise<Destination<never>[]> {
@@ -201,7 +201,8 @@ class IpvsHandle extends Controller implements Ipvs {
     const { records } = await this.#read(reading, given, (native) =>
       native.readDestinations(recordFormat().service.make(identity.fields)),
     )
-    return destinationsFrom(records, identity.fields.family, bigint) as Destination<never>[]
+    const destinations = await destinationsFrom(records, identity.fields.family, bigint)
+    return destinations as Destination<never>[]
   }
 
   async snapshot(options?: SnapshotOptions): Promise<VirtualServerState<never>[]> {
@@ -210,7 +211,7 @@ class IpvsHandle extends Controller implements Ipvs {
     const consistent = flagOf(given, 'consistent')
     const reading = { command: 'GET_SERVICE', what: 'read the table' } as const
     const reply = await this.#read(reading, given, (native) => native.readAll(consistent))
-    return snapshotFrom(reply, bigint) as VirtualServerState<never>[]
+    return (await snapshotFrom(reply, bigint)) as VirtualServerState<never>[]
   }
 
   async timeouts(options?: CallOptions): Promise<Timeouts> {

@@ -34,6 +34,20 @@ export const ipv4Word = (text: string): number => {
   return word | (part << (littleEndian ? 24 : 0))
 }
 
+const parts = Array.from({ length: 256 }, (_, byte) => String(byte))
+const dotted = parts.map((part) => `${part}.`)
+
+/** The text of an IPv4 address, of the word that it is in memory. */
+export const ipv4Text = (word: number): string => {
+  const a = word & 255
+  const b = (word >>> 8) & 255
+  const c = (word >>> 16) & 255
+  const d = word >>> 24
+  return littleEndian
+    ? `${dotted[a] ?? ''}${dotted[b] ?? ''}${dotted[c] ?? ''}${parts[d] ?? ''}`
+    : `${dotted[d] ?? ''}${dotted[c] ?? ''}${dotted[b] ?? ''}${parts[a] ?? ''}`
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -65,9 +79,20 @@ export class Memory {
     encoder.encodeInto(text, this.bytes.subarray(at))
   }
 
+  /** Whether as many bytes, a multiple of 4, are the same in two places. */
+  isEqual(at: number, other: number, size: number): boolean {
+    for (let offset = 0; offset < size; offset += 4) {
+      if (this.word(at + offset) !== this.word(other + offset)) return false
+    }
+    return true
+  }
+
   /** Exact to 2^53. */
   number64(at: number): number {
-    return this.word(at + lowWord) + this.word(at + highWord) * 2 ** 32
+    const low = this.word(at + lowWord)
+    const high = this.word(at + highWord)
+    // Mostly there is none, and then the number stays a small integer.
+    return high === 0 ? low : low + high * 2 ** 32
   }
 
   bigint64(at: number): bigint {

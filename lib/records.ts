@@ -137,6 +137,11 @@ export class RecordTable<Fields extends object> {
     return this.#field(name).offset
   }
 
+  /** How long a field is, in bytes. */
+  sizeOf(name: keyof Fields & string): number {
+    return this.#field(name).size
+  }
+
   /** What the first word of a record with these fields, and no others, is. */
   bits(...names: readonly (keyof Fields & string)[]): number {
     return names.reduce((bits, name) => bits | (1 << this.#field(name).bit), 0)
@@ -190,7 +195,7 @@ export class RecordTable<Fields extends object> {
   }
 }
 
-type ReadTotal<Total> = (memory: Memory, at: number) => Total
+export type ReadTotal<Total> = (memory: Memory, at: number) => Total
 
 /** How totals are read: exact to 2^53, or always. */
 export const numberTotal: ReadTotal<number> = (memory, at) => memory.number64(at)
@@ -203,7 +208,7 @@ const offsetOf = (table: TableLayout, name: string): number => {
 }
 
 /** The counters inside the records of a service or a destination. */
-class CounterReader {
+export class CounterReader {
   readonly #offsets: CounterFields<number>
   readonly #start: number
 

@@ -226,7 +226,8 @@ export const takeServicePatch = (
   }
 }
 
-const protocolOf = (number = 0): Protocol => {
+/** The name of a protocol; its number where we have none. */
+export const protocolOf = (number = 0): Protocol => {
   const known = protocols.find((protocol) => protocolNumbers[protocol] === number)
   // Another program can store any number; shown as it is, and refused when written.
   return known ?? (String(number) as Protocol)

@@ -1,80 +1,61 @@
-// What the addon read, as objects.
+// What the addon read, as lists. Long ones are made in several turns of the event loop.
 
-import { describeDestination } from './destination.js'
 import { Memory } from './memory.js'
-import { bigintTotal, numberTotal, recordFormat } from './records.js'
-import { describeService } from './service.js'
+import { Reader } from './reader.js'
+import type { Total } from './reader.js'
+import { recordFormat } from './records.js'
+import { inTurns } from './turns.js'
 import type { SnapshotReply } from '../types/addon.js'
 import type { Destination, Info, Service, VirtualServerState } from '../types/observed.js'
 
-// The two instances of these functions differ only in how a total is read, so their results are
-// described as the union of both and narrowed by the caller's overloads.
-type Total = number | bigint
-
-const readTotal = (bigint: boolean): ((memory: Memory, at: number) => Total) =>
-  bigint ? bigintTotal : numberTotal
-
-const serviceAt = (memory: Memory, at: number, bigint: boolean): Service<Total> => {
-  const { service, serviceCounters } = recordFormat()
-  return {
-    ...describeService(service.read(memory, at)),
-    stats: serviceCounters.read(memory, at, readTotal(bigint)),
-  }
+const listOf = async <Entry>(count: number, make: (index: number) => Entry): Promise<Entry[]> => {
+  const list = new Array<Entry>(count)
+  await inTurns(count, (index) => (list[index] = make(index)))
+  return list
 }
 
-const destinationAt = (
-  memory: Memory,
-  at: number,
-  serviceFamily: number,
+export const servicesFrom = async (
+  records: ArrayBuffer,
   bigint: boolean,
-): Destination<Total> => {
-  const { destination, destinationCounters } = recordFormat()
-  return {
-    ...describeDestination(destination.read(memory, at), serviceFamily),
-    stats: destinationCounters.read(memory, at, readTotal(bigint)),
-  }
+): Promise<Service<Total>[]> => {
+  const reader = new Reader(records, bigint)
+  return listOf(records.byteLength / recordFormat().service.size, (index) => reader.service(index))
 }
 
-export const servicesFrom = (records: ArrayBuffer, bigint: boolean): Service<Total>[] => {
-  const { size } = recordFormat().service
-  const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / size }, (_, index) =>
-    serviceAt(memory, index * size, bigint),
-  )
-}
-
-export const destinationsFrom = (
+export const destinationsFrom = async (
   records: ArrayBuffer,
   serviceFamily: number,
   bigint: boolean,
-): Destination<Total>[] => {
-  const { size } = recordFormat().destination
-  const memory = new Memory(records)
-  return Array.from({ length: records.byteLength / size }, (_, index) =>
-    destinationAt(memory, index * size, serviceFamily, bigint),
+): Promise<Destination<Total>[]> => {
+  const reader = new Reader(records, bigint)
+  return listOf(records.byteLength / recordFormat().destination.size, (index) =>
+    reader.destination(index, serviceFamily),
   )
 }
 
-export const snapshotFrom = (
+export const snapshotFrom = async (
   reply: SnapshotReply,
   bigint: boolean,
-): VirtualServerState<Total>[] => {
-  const { service, destination } = recordFormat()
-  const services = new Memory(reply.services)
-  const destinations = new Memory(reply.destinations)
-  let next = 0
-  return Array.from(new Uint32Array(reply.counts), (count, index) => {
-    const at = index * service.size
-    const { family } = service.read(services, at)
-    const first = next
-    next += count
-    return {
-      ...serviceAt(services, at, bigint),
-      destinations: Array.from({ length: count }, (_, n) =>
-        destinationAt(destinations, (first + n) * destination.size, family, bigint),
-      ),
+): Promise<VirtualServerState<Total>[]> => {
+  const counts = new Uint32Array(reply.counts)
+  const services = new Reader(reply.services, bigint)
+  const states = await listOf(counts.length, (index) => ({
+    ...services.service(index),
+    destinations: new Array<Destination<Total>>(),
+  }))
+  const destinations = new Reader(reply.destinations, bigint)
+  let owner = -1
+  let left = 0
+  let family = 0
+  await inTurns(reply.destinations.byteLength / recordFormat().destination.size, (index) => {
+    while (left === 0) {
+      left = counts[++owner] ?? Infinity
+      family = services.serviceFamily(owner)
     }
+    --left
+    states[owner]?.destinations.push(destinations.destination(index, family))
   })
+  return states
 }
 
 export const infoFrom = (records: ArrayBuffer): Info => {

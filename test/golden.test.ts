@@ -7,11 +7,13 @@ import fc from 'fast-check'
 import t from 'tap'
 
 import { openIpvs } from 'ipvs-netlink'
-import type { Ipvs } from 'ipvs-netlink'
+import type { Ipvs, Service } from 'ipvs-netlink'
 import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
-import { destinationsFrom, infoFrom, servicesFrom } from '#lib/snapshot'
+import { Reader } from '#lib/reader'
+import type { Total } from '#lib/reader'
+import { infoFrom } from '#lib/snapshot'
 
 interface Exchange {
   readonly title: string
@@ -77,6 +79,18 @@ const parseRequest = (bytes: Buffer): Parsed => {
 
 const { layout, testing } = loadAddon()
 const format = recordFormat()
+
+const servicesFrom = (records: ArrayBuffer, bigint: boolean): Service<Total>[] => {
+  const reader = new Reader(records, bigint)
+  const count = records.byteLength / format.service.size
+  return Array.from({ length: count }, (_, index) => reader.service(index))
+}
+
+const destinationsFrom = (records: ArrayBuffer): object[] => {
+  const reader = new Reader(records, false)
+  const count = records.byteLength / format.destination.size
+  return Array.from({ length: count }, (_, index) => reader.destination(index, 2))
+}
 const { operation: places } = format
 
 /** An operation that the test writes itself. */
@@ -344,7 +358,7 @@ for (const kernel of kernels) {
 
   t.test(`destinations are read from the replies of ${kernel}`, async (t) => {
     const records = recordsOf('destination', repliesTo('GET_DEST dump'))
-    t.same(destinationsFrom(records, 2, false), [second, first], 'the newest first')
+    t.same(destinationsFrom(records), [second, first], 'the newest first')
   })
 
   t.test(`what ${kernel} says of itself is read`, async (t) => {
