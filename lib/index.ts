@@ -1,6 +1,8 @@
 export { ipvs, openIpvs } from './ipvs.js'
 export { host, openHost } from './host.js'
+export { addressAt } from './columns.js'
 export { IpvsError } from './errors.js'
+export type * from '../types/columns.js'
 export type * from '../types/connection.js'
 export type * from '../types/desired.js'
 export type * from '../types/destination.js'

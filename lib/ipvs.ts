@@ -3,6 +3,7 @@
 import { ChangeQueue } from './batch.js'
 import { abortError } from './errors.js'
 import type { IpvsError } from './errors.js'
+import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Controller } from './controller.js'
@@ -15,6 +16,8 @@ import { unlessFailed } from './reading.js'
 import type { Answer, Reading } from './reading.js'
 import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
+import { streamTable } from './stream.js'
+import type { ReadReply } from './stream.js'
 import { nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
 import {
@@ -28,6 +31,7 @@ import {
 } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection } from '../types/addon.js'
+import type { ColumnOptions, TableColumns } from '../types/columns.js'
 import type { ConnectionEntry, ConnectionFilter } from '../types/connection.js'
 import type { DestinationChanges, DestinationConfig, DestinationKey } from '../types/destination.js'
 import type {
@@ -44,6 +48,8 @@ import type {
 import type { Destination, Info, Service, Stats, VirtualServerState } from '../types/observed.js'
 import type { ServiceChanges, ServiceConfig, ServiceKey } from '../types/service.js'
 import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from '../types/sync.js'
+
+const wholeTable = { command: 'GET_SERVICE', what: 'read the table' } as const
 
 const flagOf = (options: Properties, name: string): boolean =>
   options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
@@ -172,12 +178,8 @@ class IpvsHandle extends Controller implements Ipvs {
     const given = takeOptions(options, ['bigint'])
     const bigint = flagOf(given, 'bigint')
     const identity = takeServiceKey(key, 'service')
-    const name = nameService(identity.key)
-    const reading = {
-      command: 'GET_SERVICE',
-      what: `read service ${name}`,
-      service: identity.key,
-    } as const
+    const what = `read service ${nameService(identity.key)}`
+    const reading = { command: 'GET_SERVICE', what, service: identity.key } as const
     const { records } = await this.#read(reading, given, (native) =>
       native.readService(recordFormat().service.make(identity.fields)),
     )
@@ -201,17 +203,30 @@ class IpvsHandle extends Controller implements Ipvs {
     const { records } = await this.#read(reading, given, (native) =>
       native.readDestinations(recordFormat().service.make(identity.fields)),
     )
-    const destinations = await destinationsFrom(records, identity.fields.family, bigint)
-    return destinations as Destination<never>[]
+    const { family } = identity.fields
+    return (await destinationsFrom(records, family, bigint)) as Destination<never>[]
   }
 
   async snapshot(options?: SnapshotOptions): Promise<VirtualServerState<never>[]> {
     const given = takeOptions(options, ['bigint', 'consistent'])
     const bigint = flagOf(given, 'bigint')
     const consistent = flagOf(given, 'consistent')
-    const reading = { command: 'GET_SERVICE', what: 'read the table' } as const
-    const reply = await this.#read(reading, given, (native) => native.readAll(consistent))
+    const reply = await this.#read(wholeTable, given, (native) => native.readAll(consistent))
     return (await snapshotFrom(reply, bigint)) as VirtualServerState<never>[]
+  }
+
+  async *stream(options?: ReadOptions): AsyncGenerator<VirtualServerState<never>, void, void> {
+    const given = takeOptions(options, ['bigint'])
+    const bigint = flagOf(given, 'bigint')
+    const read: ReadReply = (work) => this.#read(wholeTable, given, work)
+    yield* streamTable(read, bigint) as AsyncGenerator<VirtualServerState<never>, void, void>
+  }
+
+  async columns(options?: ColumnOptions): Promise<TableColumns<never>> {
+    const given = takeOptions(options, ['bigint'])
+    const bigint = flagOf(given, 'bigint')
+    const reply = await this.#read(wholeTable, given, (native) => native.readAll(false))
+    return (await columnsFrom(reply, bigint)) as TableColumns<never>
   }
 
   async timeouts(options?: CallOptions): Promise<Timeouts> {

@@ -80,6 +80,15 @@ export class Reader {
     return this.#memory.word(index * this.#places.serviceSize + this.#places.serviceFamily)
   }
 
+  /** How many services the reply has, when it is one of services. */
+  get services(): number {
+    return this.#memory.bytes.length / this.#places.serviceSize
+  }
+
+  get destinations(): number {
+    return this.#memory.bytes.length / this.#places.destinationSize
+  }
+
   service(index: number): Service<Total> {
     const memory = this.#memory
     const place = this.#places

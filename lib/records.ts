@@ -209,19 +209,18 @@ const offsetOf = (table: TableLayout, name: string): number => {
 
 /** The counters inside the records of a service or a destination. */
 export class CounterReader {
-  readonly #offsets: CounterFields<number>
-  readonly #start: number
+  /** Where each counter is in a record of the owner, in bytes. */
+  readonly places: CounterFields<number>
 
   constructor(owner: TableLayout, counters: TableLayout) {
-    this.#start = offsetOf(owner, 'counters')
-    this.#offsets = Object.fromEntries(
-      [...totals, ...rates].map((name) => [name, offsetOf(counters, name)]),
+    const start = offsetOf(owner, 'counters')
+    this.places = Object.fromEntries(
+      [...totals, ...rates].map((name) => [name, start + offsetOf(counters, name)]),
     ) as CounterFields<number>
   }
 
-  read<Total>(memory: Memory, record: number, total: ReadTotal<Total>): CounterFields<Total> {
-    const at = record + this.#start
-    const offsets = this.#offsets
+  read<Total>(memory: Memory, at: number, total: ReadTotal<Total>): CounterFields<Total> {
+    const offsets = this.places
     return {
       connections: total(memory, at + offsets.connections),
       packetsIn: total(memory, at + offsets.packetsIn),

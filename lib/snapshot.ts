@@ -19,7 +19,7 @@ export const servicesFrom = async (
   bigint: boolean,
 ): Promise<Service<Total>[]> => {
   const reader = new Reader(records, bigint)
-  return listOf(records.byteLength / recordFormat().service.size, (index) => reader.service(index))
+  return listOf(reader.services, (index) => reader.service(index))
 }
 
 export const destinationsFrom = async (
@@ -28,9 +28,7 @@ export const destinationsFrom = async (
   bigint: boolean,
 ): Promise<Destination<Total>[]> => {
   const reader = new Reader(records, bigint)
-  return listOf(records.byteLength / recordFormat().destination.size, (index) =>
-    reader.destination(index, serviceFamily),
-  )
+  return listOf(reader.destinations, (index) => reader.destination(index, serviceFamily))
 }
 
 export const snapshotFrom = async (
@@ -47,7 +45,7 @@ export const snapshotFrom = async (
   let owner = -1
   let left = 0
   let family = 0
-  await inTurns(reply.destinations.byteLength / recordFormat().destination.size, (index) => {
+  await inTurns(destinations.destinations, (index) => {
     while (left === 0) {
       left = counts[++owner] ?? Infinity
       family = services.serviceFamily(owner)

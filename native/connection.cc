@@ -37,6 +37,7 @@ Napi::Function Connection::Define(Napi::Env env) {
                          InstanceMethod<&Connection::ReadServices>("readServices"),
                          InstanceMethod<&Connection::ReadDestinations>("readDestinations"),
                          InstanceMethod<&Connection::ReadAll>("readAll"),
+                         InstanceMethod<&Connection::ReadPart>("readPart"),
                          InstanceMethod<&Connection::ReadConfig>("readConfig"),
                          InstanceMethod<&Connection::ReadDaemons>("readDaemons"),
                          InstanceMethod<&Connection::ReadInfo>("readInfo"),
@@ -104,7 +105,9 @@ Napi::Value Connection::Read(Napi::Env env, const char* name, RecordReader read)
       [state, client = client(env), read = std::move(read)] {
         state->outcome = read(client.get(), &state->records);
       },
-      [state](Napi::Env where) { return GiveRecords(where, state->outcome, state->records); });
+      [state](Napi::Env where) {
+        return GiveRecords(where, state->outcome, std::move(state->records));
+      });
 }
 
 Napi::Value Connection::ReadService(const Napi::CallbackInfo& info) {
@@ -186,7 +189,7 @@ Napi::Value Connection::ReadTable(const Napi::CallbackInfo& info) {
       [state, table = *TakeTable(info[0])] {
         state->outcome = table->Read(kTablePiece, &state->bytes);
       },
-      [state](Napi::Env env) { return GiveRecords(env, state->outcome, state->bytes); });
+      [state](Napi::Env env) { return GiveRecords(env, state->outcome, std::move(state->bytes)); });
 }
 
 // A read that is under way keeps the file until it ends.
@@ -198,28 +201,45 @@ Napi::Value Connection::ReadInfo(const Napi::CallbackInfo& info) {
               [](ipvs::Client* client, ipvs::Records* found) { return client->ReadInfo(found); });
 }
 
-Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
+Napi::Value Connection::ReadSnapshot(Napi::Env env, const char* name, SnapshotReader read) {
   struct State {
     Outcome outcome;
     ipvs::Snapshot snapshot;
   };
   auto state = Shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readAll",
-      [state, client = client(info.Env()), consistent = info[0].ToBoolean().Value()] {
-        state->outcome = client->ReadAll(consistent, &state->snapshot);
+      env, name,
+      [state, client = client(env), read = std::move(read)] {
+        state->outcome = read(client.get(), &state->snapshot);
       },
-      [state](Napi::Env env) -> Napi::Value {
-        const ipvs::Snapshot& snapshot = state->snapshot;
-        Napi::Object result = Napi::Object::New(env);
-        result.Set("failure", GiveOutcome(env, state->outcome));
-        result.Set("services", GiveBytes(env, snapshot.services.data(), snapshot.services.size()));
-        result.Set("destinations",
-                   GiveBytes(env, snapshot.destinations.data(), snapshot.destinations.size()));
-        result.Set("counts", GiveBytes(env, snapshot.counts.data(),
+      [state](Napi::Env where) -> Napi::Value {
+        ipvs::Snapshot& snapshot = state->snapshot;
+        Napi::Object result = Napi::Object::New(where);
+        result.Set("failure", GiveOutcome(where, state->outcome));
+        result.Set("services", GiveBytes(where, std::move(snapshot.services)));
+        result.Set("destinations", GiveBytes(where, std::move(snapshot.destinations)));
+        result.Set("counts", GiveBytes(where, snapshot.counts.data(),
                                        snapshot.counts.size() * sizeof(uint32_t)));
         return result;
       });
+}
+
+Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
+  return ReadSnapshot(
+      info.Env(), "ipvs-netlink:readAll",
+      [consistent = info[0].ToBoolean().Value()](ipvs::Client* client, ipvs::Snapshot* snapshot) {
+        return client->ReadAll(consistent, snapshot);
+      });
+}
+
+Napi::Value Connection::ReadPart(const Napi::CallbackInfo& info) {
+  auto services =
+      std::make_shared<ipvs::Records>(TakeBytes(info[0], ipvs::kServiceTable.record_size, true));
+  const size_t enough = info[1].ToNumber().Uint32Value();
+  return ReadSnapshot(info.Env(), "ipvs-netlink:readPart",
+                      [services, enough](ipvs::Client* client, ipvs::Snapshot* snapshot) {
+                        return client->ReadPart(*services, enough, snapshot);
+                      });
 }
 
 void Connection::Close(const Napi::CallbackInfo& /*info*/) { client_.reset(); }

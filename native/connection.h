@@ -26,6 +26,7 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value ReadServices(const Napi::CallbackInfo& info);
   Napi::Value ReadDestinations(const Napi::CallbackInfo& info);
   Napi::Value ReadAll(const Napi::CallbackInfo& info);
+  Napi::Value ReadPart(const Napi::CallbackInfo& info);
   Napi::Value ReadConfig(const Napi::CallbackInfo& info);
   Napi::Value ReadDaemons(const Napi::CallbackInfo& info);
   Napi::Value ReadInfo(const Napi::CallbackInfo& info);
@@ -38,6 +39,8 @@ class Connection : public Napi::ObjectWrap<Connection> {
 
   using RecordReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Records*)>;
   Napi::Value Read(Napi::Env env, const char* name, RecordReader read);
+  using SnapshotReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Snapshot*)>;
+  Napi::Value ReadSnapshot(Napi::Env env, const char* name, SnapshotReader read);
   std::shared_ptr<ipvs::Client> client(Napi::Env env) const;
 
   std::unique_ptr<NamespaceChoice> choice_;  // null once Open() was called

@@ -1,5 +1,14 @@
 #include "convert.h"
 
+#include <utility>
+
+namespace {
+
+// Copying less costs less than having the collector call us back.
+constexpr size_t kWorthHandingOver = 65536;
+
+}  // namespace
+
 std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many) {
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     const auto array = value.As<Napi::Uint8Array>();
@@ -22,6 +31,23 @@ Napi::ArrayBuffer GiveBytes(Napi::Env env, const void* data, size_t size) {
   return buffer;
 }
 
+Napi::ArrayBuffer GiveBytes(Napi::Env env, std::vector<uint8_t>&& bytes) {
+  if (bytes.size() < kWorthHandingOver) return GiveBytes(env, bytes.data(), bytes.size());
+  auto kept = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, kept->data(), kept->size(),
+      [](napi_env /*env*/, void* /*data*/, void* collected) {
+        std::unique_ptr<std::vector<uint8_t>>(static_cast<std::vector<uint8_t>*>(collected))
+            .reset();
+      },
+      kept.get(), &buffer);
+  // Some builds of V8 (Electron's) take no memory from outside.
+  if (status != napi_ok) return GiveBytes(env, kept->data(), kept->size());
+  kept.release();  // NOLINT(bugprone-unused-return-value): the collector frees it
+  return {env, buffer};
+}
+
 Napi::Value GiveOutcome(Napi::Env env, const netlink::Outcome& outcome) {
   if (outcome.ok()) return env.Undefined();
   Napi::Object failure = Napi::Object::New(env);
@@ -32,10 +58,11 @@ Napi::Value GiveOutcome(Napi::Env env, const netlink::Outcome& outcome) {
 }
 
 Napi::Value GiveRecords(Napi::Env env, const netlink::Outcome& outcome,
-                        const std::vector<uint8_t>& records) {
+                        std::vector<uint8_t>&& records) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("failure", GiveOutcome(env, outcome));
-  result.Set("records", GiveBytes(env, records.data(), outcome.ok() ? records.size() : 0));
+  if (!outcome.ok()) records.clear();
+  result.Set("records", GiveBytes(env, std::move(records)));
   return result;
 }
 

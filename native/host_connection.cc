@@ -105,7 +105,9 @@ Napi::Value HostConnection::ReadAddresses(const Napi::CallbackInfo& info) {
       [state, device = TakeText(info[0]), where = where(info.Env()), silence = silence_] {
         state->outcome = route::ReadAddresses(where, device, silence, &state->addresses);
       },
-      [state](Napi::Env env) { return GiveRecords(env, state->outcome, state->addresses); });
+      [state](Napi::Env env) {
+        return GiveRecords(env, state->outcome, std::move(state->addresses));
+      });
 }
 
 Napi::Value HostConnection::ChangeAddresses(const Napi::CallbackInfo& info) {

@@ -400,6 +400,7 @@ t.test('every value that is exported has a documentation comment', async (t) => 
   const shown = found.filter(({ flags }) => (flags & ts.SymbolFlags.Value) !== 0)
   t.same(shown.map(({ name }) => name).sort(), [
     'IpvsError',
+    'addressAt',
     'host',
     'ipvs',
     'openHost',

@@ -98,6 +98,11 @@ export interface Connection {
   readDestinations(key: Uint8Array): Promise<RecordsReply>
   /** Repeats until two readings agree, when `consistent`. */
   readAll(consistent: boolean): Promise<SnapshotReply>
+  /**
+   * The destinations of these services (whole records), until `enough` were read or all are done;
+   * the counts tell how many services were.
+   */
+  readPart(services: Uint8Array, enough: number): Promise<SnapshotReply>
   readConfig(): Promise<RecordsReply>
   readDaemons(): Promise<RecordsReply>
   readInfo(): Promise<RecordsReply>

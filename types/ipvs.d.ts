@@ -1,6 +1,7 @@
 // The verbs of a virtual server table.
 
 import type { IpvsErrorShape } from './error.js'
+import type { BigIntColumnOptions, ColumnOptions, TableColumns } from './columns.js'
 import type { ConnectionEntry, ConnectionFilter } from './connection.js'
 import type { DesiredState } from './desired.js'
 import type { DestinationChanges, DestinationConfig, DestinationKey } from './destination.js'
@@ -301,6 +302,22 @@ export interface Ipvs extends AsyncDisposable, DesiredState, Rules, TimeoutOverr
   snapshot(options: SnapshotOptions & BigIntReadOptions): Promise<VirtualServerState<bigint>[]>
   /** The same, with totals as numbers. */
   snapshot(options?: SnapshotOptions): Promise<VirtualServerState[]>
+  /**
+   * Reads the whole table service by service, each with its destinations, at the pace of the loop
+   * that consumes it. In memory are the services and some 2,000 destinations (all of one service
+   * that has more), however many there are; ending the loop ends the reading. What changes meanwhile
+   * may be missed. Kernel: dumps of `IPVS_CMD_GET_SERVICE` and `IPVS_CMD_GET_DEST`.
+   */
+  stream(options: BigIntReadOptions): AsyncIterable<VirtualServerState<bigint>>
+  /** The same, with totals as numbers. */
+  stream(options?: ReadOptions): AsyncIterable<VirtualServerState>
+  /**
+   * Reads the whole table as flat columns, typed arrays with one element for each entry: for
+   * exporters that read many entries often and make no object of any. Kernel: as {@link snapshot}.
+   */
+  columns(options: BigIntColumnOptions): Promise<TableColumns<BigUint64Array>>
+  /** The same, with totals as numbers. */
+  columns(options?: ColumnOptions): Promise<TableColumns>
   /**
    * Many changes in the fewest system calls (128 a send). Carried out in order, goes on after a
    * failure, is not atomic: one outcome for each. All are checked before the first is sent, and the

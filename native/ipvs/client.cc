@@ -150,20 +150,34 @@ Outcome Client::ReadDestinations(const Records& service, Records* destinations) 
   });
 }
 
+Outcome Client::QueryDestinationsOf(const Channel& channel, const Records& services, size_t enough,
+                                    Snapshot* snapshot) const {
+  const size_t size = kDestinationTable.record_size;
+  Records* found = &snapshot->destinations;
+  Outcome outcome;
+  for (size_t at = 0; outcome.ok() && at < services.size() && found->size() / size < enough;
+       at += kServiceTable.record_size) {
+    const size_t before = found->size();
+    // Of a service that vanished meanwhile there are none.
+    outcome = QueryDestinations(channel, services.data() + at, found);
+    snapshot->counts.push_back(static_cast<uint32_t>((found->size() - before) / size));
+  }
+  return outcome;
+}
+
 Outcome Client::ReadOnce(const Channel& channel, Snapshot* snapshot) const {
   *snapshot = {};
   Outcome outcome =
       QueryAll(channel, kGetService, nullptr, kServiceTable, kAttrService, &snapshot->services);
-  const size_t count = snapshot->services.size() / kServiceTable.record_size;
-  for (size_t i = 0; outcome.ok() && i < count; ++i) {
-    const uint8_t* service = snapshot->services.data() + i * kServiceTable.record_size;
-    const size_t before = snapshot->destinations.size();
-    // Of a service that vanished meanwhile there are none.
-    outcome = QueryDestinations(channel, service, &snapshot->destinations);
-    const size_t added = snapshot->destinations.size() - before;
-    snapshot->counts.push_back(static_cast<uint32_t>(added / kDestinationTable.record_size));
-  }
-  return outcome;
+  if (!outcome.ok()) return outcome;
+  return QueryDestinationsOf(channel, snapshot->services, SIZE_MAX, snapshot);
+}
+
+Outcome Client::ReadPart(const Records& services, size_t enough, Snapshot* part) {
+  return Read([&](const Channel& channel) {
+    *part = {};
+    return QueryDestinationsOf(channel, services, enough, part);
+  });
 }
 
 Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {

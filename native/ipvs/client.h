@@ -32,6 +32,9 @@ class Client {
   // `consistent`, reads until two readings agree on which entries there are; EAGAIN when it never
   // stands still.
   netlink::Outcome ReadAll(bool consistent, Snapshot* snapshot);
+  // The destinations of these services (whole records), until so many were read or all are done;
+  // `counts` tells how many services were.
+  netlink::Outcome ReadPart(const Records& services, size_t enough, Snapshot* part);
   netlink::Outcome ReadConfig(Records* config);
   netlink::Outcome ReadDaemons(Records* daemons);
   netlink::Outcome ReadInfo(Records* info);
@@ -59,6 +62,8 @@ class Client {
                             const netlink::Table& table, uint16_t top, Records* found) const;
   netlink::Outcome QueryDestinations(const Channel& channel, const uint8_t* service,
                                      Records* found) const;
+  netlink::Outcome QueryDestinationsOf(const Channel& channel, const Records& services,
+                                       size_t enough, Snapshot* snapshot) const;
   netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot) const;
   // changes.cc
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);

@@ -1,0 +1,70 @@
+// Long work in pieces: by a clock of the test's own.
+
+import t from 'tap'
+
+import { inTurns } from '#lib/turns'
+
+t.test('short work is done at once', (t) => {
+  const done: number[] = []
+  t.equal(
+    inTurns(5, (index) => void done.push(index)),
+    undefined,
+  )
+  t.same(done, [0, 1, 2, 3, 4])
+  t.equal(
+    inTurns(0, () => t.fail('there is nothing to do')),
+    undefined,
+  )
+  t.end()
+})
+
+t.test('long work lets others have their turn, and every step is made once', async (t) => {
+  let time = 0
+  t.intercept(performance, 'now', { value: () => time, configurable: true })
+  const done: number[] = []
+  let turn = 0
+  const turns: number[] = []
+  const ticking = setInterval(() => {}, 1000)
+  const nextTurn = (): void => {
+    ++turn
+    if (done.length < 1000) setImmediate(nextTurn)
+  }
+  setImmediate(nextTurn)
+  // Each step takes a tenth of a millisecond.
+  await inTurns(1000, (index) => {
+    time += 0.1
+    done.push(index)
+    turns.push(turn)
+  })
+  clearInterval(ticking)
+  t.same(
+    done,
+    Array.from({ length: 1000 }, (_, index) => index),
+  )
+  const longest = Math.max(
+    ...[...new Set(turns)].map((one) => turns.filter((each) => each === one).length),
+  )
+  // 100 ms of work: no turn has 10 ms of it.
+  t.ok(longest < 100, `${longest} steps in one turn`)
+  t.ok(new Set(turns).size > 10)
+})
+
+t.test('a step that fails ends the work', async (t) => {
+  t.throws(
+    () =>
+      inTurns(3, () => {
+        throw new Error('no')
+      }),
+    { message: 'no' },
+  )
+  let time = 0
+  t.intercept(performance, 'now', { value: () => (time += 100), configurable: true })
+  let made = 0
+  const work = inTurns(1000, (index) => {
+    ++made
+    if (index === 500) throw new Error('late')
+  })
+  if (!work) throw new Error('it was not put off')
+  await t.rejects(work, { message: 'late' })
+  t.equal(made, 501)
+})
