@@ -320,8 +320,9 @@ export interface Ipvs extends AsyncDisposable, DesiredState, Rules, TimeoutOverr
   columns(options?: ColumnOptions): Promise<TableColumns>
   /**
    * Many changes in the fewest system calls (128 a send). Carried out in order, goes on after a
-   * failure, is not atomic: one outcome for each. All are checked before the first is sent, and the
-   * call rejects when one is invalid. `ipvsadm -R`.
+   * failure, is not atomic: one outcome for each. All are checked before the first is sent, a long
+   * batch in several turns of the event loop (leave its operations alone meanwhile), and the call
+   * rejects when one is invalid. `ipvsadm -R`.
    */
   batch(operations: readonly Operation[], options?: CallOptions): Promise<OperationOutcome[]>
   /** Deletes all services and destinations of the namespace. `ipvsadm -C`. Kernel: `IPVS_CMD_FLUSH`. */
