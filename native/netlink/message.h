@@ -27,12 +27,11 @@ class MessageWriter {
   void Attribute(uint16_t type, const void* data, size_t size);
   template <typename T>
   void Attribute(uint16_t type, T value) {
-    static_assert(sizeof value <= sizeof(uint32_t));
-    uint32_t padded = 0;
-    std::memcpy(&padded, &value, sizeof value);
-    uint8_t* at = Extend(kAttributeHeader + sizeof padded);
+    constexpr size_t kPadding = Align(sizeof value) - sizeof value;
+    uint8_t* at = Extend(kAttributeHeader + sizeof value + kPadding);
     StoreAttributeHeader(at, type, sizeof value);
-    Store<uint32_t>(at + kAttributeHeader, padded);
+    Store<T>(at + kAttributeHeader, value);
+    std::memset(at + kAttributeHeader + sizeof value, 0, kPadding);
   }
 
   // Returns the handle that EndNest() wants.
