@@ -1,6 +1,7 @@
 // What rules make of a table: read and checked, then carried out one after another in memory, before
 // anything is sent.
 
+import { requestOfChange } from './group.js'
 import { prepareOperation } from './operations.js'
 import { badRule } from './rules_options.js'
 import { parseRule } from './rules_parse.js'
@@ -45,7 +46,7 @@ const nameDestination = ({ address, port = 0 }: DestinationKey): string =>
 const readRule = (text: string, line: number): Rule | undefined => {
   const operation = parseRule(text)
   if (!operation) return undefined
-  const { service, destination } = prepareOperation(operation, 'rule').request
+  const { service, destination } = requestOfChange(prepareOperation(operation, 'rule'))
   return {
     line,
     operation,
