@@ -54,6 +54,7 @@ const nodeGlobals = [
   'clearInterval',
   'clearTimeout',
   'console',
+  'fetch',
   'performance',
   'process',
   'setImmediate',

@@ -28,12 +28,17 @@ std::string ExtendedText(const Message& message) {
   return {};
 }
 
-// An acknowledgement (error 0) or a refusal; nothing when the message is cut short.
+// MAX_ERRNO of the kernel.
+constexpr int32_t kLastErrno = 4095;
+
+// An acknowledgement (error 0) or a refusal; nothing when the message is cut short, or has a number
+// that is no errno.
 std::optional<Outcome> ReadVerdict(const Message& message) {
   if (message.payload.size < sizeof(int32_t)) return std::nullopt;
-  const int error = -Load<int32_t>(message.payload.data);
+  const auto error = Load<int32_t>(message.payload.data);
   if (error == 0) return Outcome{};
-  return Failure(Stage::kKernel, error, ExtendedText(message));
+  if (error > 0 || error < -kLastErrno) return std::nullopt;
+  return Failure(Stage::kKernel, -error, ExtendedText(message));
 }
 
 Outcome Send(Socket* socket, RequestBatch* batch) {

@@ -31,7 +31,7 @@ const sourcesIn = (folder) =>
     : []
 
 const format = (args) => {
-  const files = ['native', 'test/native'].flatMap(sourcesIn)
+  const files = ['native', 'test/native', 'test/fuzz'].flatMap(sourcesIn)
   const mode = args.includes('--fix') ? ['-i'] : ['--dry-run', '--Werror']
   if (files.length === 0) fail('no C++ sources found')
   const { status } = spawnSync(needTool(`clang-format-${version}`), [...mode, ...files], {

@@ -3,6 +3,7 @@
 //   node test/support/tools.mjs cmake...     installs what is missing, or says how
 
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 
@@ -16,21 +17,28 @@ const aptGet = (...args) =>
 
 const install = (name) => aptGet('install', '-y', '-q', '--no-install-recommends', name)
 
-/**
- * Makes sure that a program is there, whose Debian package has its name: installs it where that is
- * possible, and otherwise ends the process with the command that would. Never skips.
- */
-export const needTool = (tool) => {
-  if (isInstalled(tool)) return tool
-  const cure = `apt-get install ${tool}`
+const need = (isThere, what, debian) => {
+  if (isThere()) return
   const mayInstall = process.getuid() === 0 && isInstalled('apt-get')
   if (mayInstall) {
-    console.error(`${tool} is missing, installing it`)
+    console.error(`${what} is missing, installing ${debian}`)
     // The package lists of a fresh machine are often absent or out of date.
-    if (install(tool) || (aptGet('update', '-q') && install(tool))) return tool
+    if (install(debian) || (aptGet('update', '-q') && install(debian))) return
   }
-  console.error(`${tool} is missing: ${cure}`)
+  console.error(`${what} is missing: apt-get install ${debian}`)
   process.exit(1)
 }
+
+/**
+ * Makes sure that a program is there: installs its Debian package where that is possible, and
+ * otherwise ends the process with the command that would. Never skips.
+ */
+export const needTool = (tool, debian = tool) => {
+  need(() => isInstalled(tool), tool, debian)
+  return tool
+}
+
+/** The same for a file that is no program. */
+export const needFile = (path, debian) => need(() => existsSync(path), path, debian)
 
 if (argv[1] === fileURLToPath(import.meta.url)) argv.slice(2).forEach(needTool)

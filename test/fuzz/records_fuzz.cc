@@ -1,0 +1,32 @@
+// The nests of IPVS: the first byte chooses the table, the rest is a datagram.
+
+#include <cstdlib>
+#include <iterator>
+
+#include "ipvs/codec.h"
+#include "ipvs/identity.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static constexpr struct {
+    const netlink::Table& table;
+    uint16_t top;
+  } kTables[] = {
+      {ipvs::kServiceTable, ipvs::kAttrService},
+      {ipvs::kDestinationTable, ipvs::kAttrDest},
+      {ipvs::kDaemonTable, ipvs::kAttrDaemon},
+      {ipvs::kConfigTable, 0},
+      {ipvs::kInfoTable, 0},
+  };
+  if (size == 0) return 0;
+  const auto& [table, top] = kTables[data[0] % std::size(kTables)];
+  netlink::MessageReader messages({data + 1, size - 1});
+  netlink::Message message;
+  ipvs::Records records;
+  size_t read = 0;
+  while (messages.Next(&message)) {
+    if (ipvs::ReadRecord(table, top, message, &records)) ++read;
+  }
+  if (records.size() != read * table.record_size) std::abort();
+  if (table.identity_end > 0) ipvs::DropDuplicates(table, 0, &records);
+  return 0;
+}

@@ -1,0 +1,165 @@
+// How processes that use the package begin and end. Needs root, and no IPVS.
+
+import { execFileSync, fork, spawn } from 'node:child_process'
+import cluster from 'node:cluster'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+import t from 'tap'
+import type { Test } from 'tap'
+
+import { host, openHost, openIpvs } from 'ipvs-netlink'
+
+const fixture = (name: string): string =>
+  fileURLToPath(new URL(`./fixtures/${name}.js`, import.meta.url))
+
+// Without what tap has node load into every process.
+const env = { ...process.env, NODE_OPTIONS: '' }
+
+let count = 0
+
+const makeNamespace = (t: Test): string => {
+  const name = `life-${process.pid}-${++count}`
+  execFileSync('ip', ['netns', 'add', name])
+  execFileSync('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
+  t.teardown(() => execFileSync('ip', ['netns', 'delete', name]))
+  return `/run/netns/${name}`
+}
+
+t.setTimeout(180_000)
+
+interface End {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly words: string
+}
+
+const runEnding = async (...args: string[]): Promise<End> => {
+  const child = spawn(process.execPath, [fixture('ending'), ...args], {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    words += piece
+  })
+  const late = setTimeout(() => child.kill('SIGABRT'), 60_000)
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  clearTimeout(late)
+  return { code, signal, words }
+}
+
+const expectedEnds = {
+  nothing: { code: 0, signal: null, words: /^$/ },
+  exit: { code: 0, signal: null, words: /^$/ },
+  uncaught: { code: 1, signal: null, words: /on purpose/ },
+  rejection: { code: 1, signal: null, words: /on purpose/ },
+  SIGTERM: { code: null, signal: 'SIGTERM', words: /^$/ },
+} as const
+
+for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'closing']) {
+  t.test(`a process whose calls are ${stage} ends as it should`, async (t) => {
+    const netns = makeNamespace(t)
+    for (const [end, expected] of Object.entries(expectedEnds)) {
+      t.match(await runEnding(stage, end, netns), expected, end)
+    }
+  })
+}
+
+t.test('a forked process starts afresh', async (t) => {
+  const namespace = await openHost({ netns: makeNamespace(t) })
+  await namespace.listAddresses()
+  await host.listAddresses()
+  const child = fork(fixture('forked'), { env, execArgv: [] })
+  const [[message], [code]] = (await Promise.all([
+    once(child, 'message'),
+    once(child, 'exit'),
+  ])) as [unknown[], unknown[]]
+  t.equal(code, 0)
+  t.match(message, { inherited: 0 }, 'no descriptor of ours reaches it')
+  t.ok((message as { addresses: number }).addresses > 0)
+  await namespace.close()
+})
+
+t.test('the workers of a cluster use it side by side', async (t) => {
+  cluster.setupPrimary({ exec: fixture('forked'), execArgv: [] })
+  const workers = Array.from({ length: 3 }, () => cluster.fork({ NODE_OPTIONS: '' }))
+  await Promise.all(
+    workers.map(async (worker) => {
+      const [[message], [code]] = (await Promise.all([
+        once(worker, 'message'),
+        once(worker, 'exit'),
+      ])) as [unknown[], unknown[]]
+      t.equal(code, 0)
+      t.ok((message as { addresses: number }).addresses > 0)
+    }),
+  )
+})
+
+t.test('a namespace that is deleted meanwhile lives on in its handle, and no longer', async (t) => {
+  const name = `life-${process.pid}-gone`
+  execFileSync('ip', ['netns', 'add', name])
+  const netns = `/run/netns/${name}`
+  const opened = await openHost({ netns })
+  await opened.addVip({ address: '10.0.0.1' })
+  const calls = Array.from({ length: 50 }, async () => opened.listAddresses('lo'))
+  execFileSync('ip', ['netns', 'delete', name])
+  for (const listed of await Promise.all(calls)) {
+    t.match(listed, [{ address: '10.0.0.1' }])
+  }
+  t.match(await opened.listAddresses('lo'), [{ address: '10.0.0.1' }])
+  await opened.close()
+  await t.rejects(openHost({ netns }), { code: 'ERR_IPVS_NO_NETNS' })
+})
+
+t.test('close() finishes what was called, and rejects what comes after', async (t) => {
+  const netns = makeNamespace(t)
+  for (let round = 0; round < 50; ++round) {
+    const opened = await openHost({ netns })
+    const name = 'net.ipv4.conf.lo.arp_ignore'
+    const set = opened.setSysctl(name, round % 2)
+    const reads = [opened.listAddresses(), opened.getSysctl(name)]
+    const closing = opened.close()
+    const late = opened.getSysctl(name)
+    await t.rejects(late, { code: 'ERR_IPVS_CLOSED' })
+    await Promise.all([set, ...reads, closing])
+    await t.rejects(opened.listAddresses(), { code: 'ERR_IPVS_CLOSED' })
+    t.equal(
+      execFileSync('ip', ['netns', 'exec', netns.replace(/.*\//, ''), 'sysctl', '-n', name], {
+        encoding: 'utf8',
+      }),
+      `${round % 2}\n`,
+    )
+  }
+})
+
+t.test('many handles of many namespaces never mix, and the own namespace stays', async (t) => {
+  const own = JSON.stringify(await host.listAddresses())
+  const paths = Array.from({ length: 12 }, () => makeNamespace(t))
+  const handles = await Promise.all(
+    paths.flatMap((path) => [openHost({ netns: path }), openHost({ netns: openSync(path, 'r') })]),
+  )
+  const address = (index: number): string => `10.9.${index >> 1}.1`
+  await Promise.all(
+    handles.map(async (each, index) => {
+      if (index % 2 === 0) await each.addVip({ address: address(index) })
+    }),
+  )
+  for (let round = 0; round < 20; ++round) {
+    const listed = await Promise.all(handles.map(async (each) => each.listAddresses('lo')))
+    for (const [index, addresses] of listed.entries()) {
+      const ours = addresses.filter((each) => each.address.startsWith('10.9.'))
+      t.match(ours, [{ address: address(index) }])
+      t.equal(ours.length, 1)
+    }
+  }
+  t.equal(JSON.stringify(await host.listAddresses()), own)
+  await Promise.all(handles.map(async (each) => each.close()))
+})
+
+t.test('opening with a descriptor that is no namespace', async (t) => {
+  const file = openSync('/dev/null', 'r')
+  await t.rejects(openIpvs({ netns: file }), { code: 'ERR_IPVS_NO_NETNS' })
+  await t.rejects(openHost({ netns: 1_000_000 }), { code: 'ERR_IPVS_NO_NETNS' })
+})

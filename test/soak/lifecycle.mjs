@@ -1,0 +1,104 @@
+// Handles opened and closed, calls made and worker threads ended in the middle of calls, in numbers;
+// descriptors and memory must be as flat at the end as after the first tenth.
+//
+//   node test/soak/lifecycle.mjs [--opens 10000] [--calls 1000000] [--workers 1000]
+
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { Worker } from 'node:worker_threads'
+
+import { host, ipvs, openHost, openIpvs } from 'ipvs-netlink'
+
+const { values } = parseArgs({
+  options: {
+    opens: { type: 'string', default: '10000' },
+    calls: { type: 'string', default: '1000000' },
+    workers: { type: 'string', default: '1000' },
+  },
+})
+
+const name = `soak-${process.pid}`
+const netns = `/run/netns/${name}`
+execFileSync('ip', ['netns', 'add', name])
+execFileSync('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
+
+const hasIpvs = await ipvs.info().then(
+  () => true,
+  () => false,
+)
+
+const descriptors = () => readdirSync('/proc/self/fd').length
+const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
+
+/** Does something many times and answers the figures after the first tenth and at the end. */
+const repeat = async (what, times, width, once) => {
+  const started = performance.now()
+  const marks = []
+  const measure = () => {
+    globalThis.gc?.()
+    marks.push({ descriptors: descriptors(), residentKiB: resident() })
+  }
+  let done = 0
+  const part = async (limit) => {
+    while (done < limit) {
+      const count = Math.min(width, limit - done)
+      await Promise.all(Array.from({ length: count }, (_, n) => once(done + n)))
+      done += count
+    }
+    measure()
+  }
+  for (let tenth = 1; tenth <= 10; ++tenth) await part(Math.floor((times * tenth) / 10))
+  const [first] = marks
+  const last = marks.at(-1)
+  const seconds = Math.round((performance.now() - started) / 100) / 10
+  console.log(JSON.stringify({ what, times, seconds, hasIpvs, first, last }))
+  // The heap breathes; a leak of a hundred bytes a call would show in all but the smallest runs.
+  const allowed = Math.max(16384, first.residentKiB * 0.25)
+  if (last.descriptors > first.descriptors + 2) throw new Error(`${what}: descriptors leak`)
+  if (last.residentKiB > first.residentKiB + allowed) throw new Error(`${what}: memory leaks`)
+}
+
+await repeat('open, use and close', Number(values.opens), 8, async (n) => {
+  const [table, machine] = await Promise.all([openIpvs({ netns }), openHost({ netns })])
+  if (n % 2 === 0) await Promise.all([table.info().catch(() => {}), machine.listAddresses('lo')])
+  await Promise.all([table.close(), machine.close()])
+})
+
+const table = await openIpvs({ netns })
+const machine = await openHost({ netns })
+if (hasIpvs) await table.addService({ fwmark: 1 })
+const key = { fwmark: 1 }
+// Mostly changes, which are what a controller does; without IPVS they are refused one by one.
+const calls = [
+  () => table.editService({ fwmark: 1, scheduler: 'rr' }),
+  () => table.patchService(key, { scheduler: 'wrr' }),
+  () => table.addDestination(key, { address: '10.0.0.1', port: 80 }, { ifExists: 'ignore' }),
+  () => table.deleteDestination(key, { address: '10.0.0.1', port: 80 }, { ifMissing: 'ignore' }),
+  () => table.getService(key),
+  () => table.listDestinations(key),
+  () => machine.getSysctl('net.ipv4.ip_forward'),
+  () => table.addService({ fwmark: 1 }),
+]
+await repeat('call', Number(values.calls), 64, async (n) =>
+  calls[n % calls.length]().catch(() => {}),
+)
+await Promise.all([table.close(), machine.close()])
+
+const file = new URL('forever.mjs', import.meta.url)
+await repeat('worker thread terminated in mid-call', Number(values.workers), 2, async (n) => {
+  const worker = new Worker(file, { workerData: netns })
+  await once(worker, 'message')
+  await new Promise((resolve) => setTimeout(resolve, n % 5))
+  await worker.terminate()
+})
+
+if ((await host.listAddresses('lo')).length === 0) throw new Error('the main thread does not go on')
+const own = readlinkSync('/proc/self/ns/net')
+for (const thread of readdirSync('/proc/self/task')) {
+  if (readlinkSync(`/proc/self/task/${thread}/ns/net`) !== own) {
+    throw new Error('a thread was left in another namespace')
+  }
+}
+execFileSync('ip', ['netns', 'delete', name])

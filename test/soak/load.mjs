@@ -1,0 +1,190 @@
+// Several handles and worker threads change one table, while another process edits it with ipvsadm
+// and requests pass through it. At the end the kernel's table must be what each of them expects.
+//
+//   node test/soak/load.mjs [--changes N] [--seconds S] [--handles N] [--workers N] [--out DIR]
+//
+// Ends after N changes or S seconds, whichever comes first. Changes the namespace it runs in: use
+// a fresh one (`npm run vm`, or `unshare -n` on a kernel with IPVS). DIR gets curve.csv and curve.svg.
+
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs, promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+
+import { host, ipvs } from 'ipvs-netlink'
+
+import { Actor, firstMark, linesOf } from './actor.mjs'
+import { drawCurve } from './curve.mjs'
+
+const run = promisify(execFile)
+const { values } = parseArgs({
+  options: {
+    changes: { type: 'string', default: '1000000' },
+    seconds: { type: 'string', default: '1200' },
+    handles: { type: 'string', default: '3' },
+    workers: { type: 'string', default: '2' },
+    size: { type: 'string', default: '64' },
+    out: { type: 'string' },
+  },
+})
+const [changes, seconds, handles, workers, size] = [
+  values.changes,
+  values.seconds,
+  values.handles,
+  values.workers,
+  values.size,
+].map(Number)
+
+const web = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+const foreignMark = 900_000
+
+/** Requests through a service of the table that nobody else touches. */
+const startTraffic = async (state) => {
+  const server = createServer((_, response) => response.end('page'))
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await host.addVip({ address: web.address })
+  await ipvs.addService({ ...web, scheduler: 'rr' })
+  await ipvs.addDestination(web, {
+    address: '127.0.0.1',
+    port: server.address().port,
+    forwarding: 'nat',
+  })
+  const ask = async () => {
+    while (state.going) {
+      const page = await fetch(`http://${web.address}/`, { headers: { connection: 'close' } }).then(
+        (response) => response.text(),
+        (error) => String(error.cause ?? error),
+      )
+      if (page === 'page') ++state.requests
+      else state.wrong.push({ operation: 'request', expected: 'page', told: page })
+      await sleep(20)
+    }
+    server.close()
+  }
+  return ask()
+}
+
+/** Somebody else's edits of services of their own, by ipvsadm. */
+const startForeigner = async (state) => {
+  while (state.going) {
+    const mark = String(foreignMark + (state.foreign % 20))
+    const rules = [
+      ['-A', '-f', mark, '-s', 'rr'],
+      ['-a', '-f', mark, '-r', '10.8.0.1:80', '-m'],
+      ['-e', '-f', mark, '-r', '10.8.0.1:80', '-m', '-w', '7'],
+      ['-D', '-f', mark],
+    ]
+    for (const rule of rules) {
+      await run('ipvsadm', rule).catch((error) => {
+        state.wrong.push({ operation: rule.join(' '), expected: 'success', told: error.stderr })
+      })
+    }
+    ++state.foreign
+  }
+}
+
+const startWorker = (number) => {
+  const worker = new Worker(new URL('worker.mjs', import.meta.url), {
+    workerData: { number, size },
+  })
+  const report = { changes: 0, wrong: [], expected: undefined }
+  worker.on('message', (message) => Object.assign(report, message))
+  const ended = new Promise((resolve, reject) => {
+    worker.once('exit', resolve)
+    worker.once('error', reject)
+  })
+  return { report, ended, stop: () => worker.postMessage('stop') }
+}
+
+const sample = (started, total, delay) => {
+  const { rss, heapUsed, external } = process.memoryUsage()
+  return {
+    seconds: Math.round((performance.now() - started) / 1000),
+    changes: total,
+    rss,
+    heapUsed,
+    external,
+    descriptors: readdirSync('/proc/self/fd').length,
+    delay: Math.round(delay.percentile(99) / 1e4) / 100,
+  }
+}
+
+const state = { going: true, requests: 0, foreign: 0, wrong: [] }
+const started = performance.now()
+const delay = monitorEventLoopDelay({ resolution: 5 })
+const traffic = startTraffic(state)
+const foreigner = startForeigner(state)
+const actors = await Promise.all(Array.from({ length: handles }, (_, n) => Actor.open(n)))
+const threads = Array.from({ length: workers }, (_, n) => startWorker(handles + n))
+
+const total = () =>
+  [...actors, ...threads.map(({ report }) => report)].reduce((sum, each) => sum + each.changes, 0)
+const isOver = () => total() >= changes || performance.now() - started > seconds * 1000
+
+const work = actors.map(async (actor) => {
+  while (!isOver()) await actor.step(size)
+})
+delay.enable()
+const curve = []
+const every = Math.max(1, Math.min(10, seconds / 60)) * 1000
+while (!isOver()) {
+  await sleep(every)
+  curve.push(sample(started, total(), delay))
+  delay.reset()
+}
+await Promise.all(work)
+threads.forEach(({ stop }) => stop())
+await Promise.all(threads.map(({ ended }) => ended))
+state.going = false
+await Promise.all([traffic, foreigner])
+const took = (performance.now() - started) / 1000
+
+const first = firstMark(0)
+const isOurs = ({ fwmark }) => fwmark >= first && fwmark < foreignMark
+const kernel = linesOf((await ipvs.snapshot()).filter(isOurs))
+const expected = [
+  ...actors.flatMap((actor) => actor.expected()),
+  ...threads.flatMap(({ report }) => report.expected),
+].sort()
+await Promise.all(actors.map((actor) => actor.close()))
+
+const wrong = [...state.wrong, ...actors.flatMap((each) => each.wrong)].concat(
+  threads.flatMap(({ report }) => report.wrong),
+)
+const same = kernel.join('\n') === expected.join('\n')
+const mib = (bytes) => Math.round(bytes / 2 ** 18) / 4
+const settled = curve.slice(Math.floor(curve.length / 4))
+const result = {
+  changes: total(),
+  seconds: Math.round(took),
+  handles,
+  workers,
+  foreignEdits: 4 * state.foreign,
+  requests: state.requests,
+  wrongOutcomes: wrong.length,
+  entriesInKernel: kernel.length,
+  kernelIsTheModel: same,
+  rssMiB: [mib(settled[0]?.rss), mib(settled.at(-1)?.rss)],
+  descriptors: [settled[0]?.descriptors, settled.at(-1)?.descriptors],
+  loopDelayP99Ms: Math.max(...settled.map((each) => each.delay)),
+}
+console.log(JSON.stringify(result))
+wrong.slice(0, 10).forEach((each) => console.error(JSON.stringify(each)))
+if (!same) {
+  console.error(
+    'only in the kernel:',
+    kernel.filter((line) => !expected.includes(line)).slice(0, 9),
+  )
+  console.error('only expected:', expected.filter((line) => !kernel.includes(line)).slice(0, 9))
+}
+if (values.out !== undefined) {
+  mkdirSync(values.out, { recursive: true })
+  const columns = Object.keys(curve[0] ?? {})
+  const rows = curve.map((each) => columns.map((name) => each[name]).join())
+  writeFileSync(`${values.out}/curve.csv`, `${[columns.join(), ...rows].join('\n')}\n`)
+  writeFileSync(`${values.out}/curve.svg`, drawCurve(curve))
+}
+process.exitCode = wrong.length === 0 && same && result.changes > 0 ? 0 : 1

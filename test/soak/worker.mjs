@@ -1,0 +1,22 @@
+// An actor on a worker thread: works until it is told to stop, and reports as it goes.
+
+import { parentPort, workerData } from 'node:worker_threads'
+
+import { Actor } from './actor.mjs'
+
+const { number, size } = workerData
+const actor = await Actor.open(number)
+let going = true
+parentPort.once('message', () => {
+  going = false
+})
+while (going) {
+  await actor.step(size)
+  parentPort.postMessage({ changes: actor.changes, wrong: actor.wrong })
+}
+await actor.close()
+parentPort.postMessage({
+  changes: actor.changes,
+  wrong: actor.wrong,
+  expected: actor.expected(),
+})
