@@ -2,8 +2,9 @@
 
 import { abortError, closedError, errorFor } from './errors.js'
 import { loadAddon } from './native.js'
+import { traced } from './tracing.js'
 import { orDefault, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
-import type { Addon, Failure } from '../types/addon.js'
+import type { Connection, Failure } from '../types/addon.js'
 
 interface NativeHandle {
   open(): Promise<Failure | undefined>
@@ -66,17 +67,13 @@ export const withSignal = async <T>(
 /** A handle of the addon, and the calls that are under way on it. */
 export class Handle<Native extends NativeHandle> {
   readonly #kind: 'ipvs' | 'host'
-  readonly #make: (addon: Addon) => Native
+  readonly #make: () => Native
   readonly #netns: string | number | undefined
   readonly #running = new Set<Promise<unknown>>()
   #opened: Promise<Native> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(
-    kind: 'ipvs' | 'host',
-    netns: string | number | undefined,
-    make: (addon: Addon) => Native,
-  ) {
+  constructor(kind: 'ipvs' | 'host', netns: string | number | undefined, make: () => Native) {
     this.#kind = kind
     this.#netns = netns
     this.#make = make
@@ -101,7 +98,7 @@ export class Handle<Native extends NativeHandle> {
   }
 
   async #openNow(): Promise<Native> {
-    const native = this.#make(loadAddon())
+    const native = this.#make()
     const failure = await native.open()
     if (!failure) return native
     throw errorFor(failure, {
@@ -137,3 +134,7 @@ export class Handle<Native extends NativeHandle> {
     native?.close()
   }
 }
+
+/** The kernel's table of a namespace. */
+export const connect = (netns: string | number | undefined, silence: number): Connection =>
+  traced(new (loadAddon().Connection)(netns, silence))

@@ -7,6 +7,7 @@ import { directorSteps } from './director.js'
 import { abortError } from './errors.js'
 import { Handle, takeOpenOptions, withSignal } from './handle.js'
 import { listLinks } from './link.js'
+import { loadAddon } from './native.js'
 import { persist, takePath } from './persist.js'
 import { realServerSteps } from './real-server.js'
 import { ipvsSettings, setIpvsSettings, takeIpvsSettingChanges } from './settings.js'
@@ -49,7 +50,8 @@ class HostHandle implements Host {
 
   constructor(options: unknown) {
     const { netns, timeout } = takeOpenOptions(options)
-    this.#handle = new Handle('host', netns, (addon) => new addon.HostConnection(netns, timeout))
+    const connect = (): HostConnection => new (loadAddon().HostConnection)(netns, timeout)
+    this.#handle = new Handle('host', netns, connect)
   }
 
   async open(): Promise<this> {

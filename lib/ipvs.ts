@@ -8,7 +8,7 @@ import { readConnections, takeConnectionFilter, totalsFrom } from './connections
 import type { Run } from './connections.js'
 import { Controller } from './controller.js'
 import { Group } from './group.js'
-import { Handle, takeOpenOptions, withSignal } from './handle.js'
+import { connect, Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
 import { addOperations, addVerb } from './operations.js'
 import type { Verb } from './operations.js'
@@ -66,14 +66,15 @@ const isExisting = ({ code }: IpvsError): boolean =>
 const isMissing = ({ code }: IpvsError): boolean =>
   code === 'ERR_IPVS_NO_SERVICE' || code === 'ERR_IPVS_NO_DESTINATION'
 
-class IpvsHandle extends Controller implements Ipvs {
+/** A handle on a table: the kernel's, or what `makeConnection` answers for. */
+export class IpvsHandle extends Controller implements Ipvs {
   readonly #handle: Handle<Connection>
   readonly #changes: ChangeQueue
 
-  constructor(options: unknown) {
+  constructor(options: unknown, makeConnection = connect) {
     super()
     const { netns, timeout } = takeOpenOptions(options)
-    this.#handle = new Handle('ipvs', netns, (addon) => new addon.Connection(netns, timeout))
+    this.#handle = new Handle('ipvs', netns, () => makeConnection(netns, timeout))
     this.#changes = new ChangeQueue(this.#handle)
   }
 

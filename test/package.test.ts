@@ -144,6 +144,17 @@ t.test('a CommonJS module requires it', async (t) => {
   t.equal(await run(project, process.execPath, '-e', script), 'function\n')
 })
 
+t.test('the other entries are imported and required', async (t) => {
+  const print = 'console.log(typeof createFakeIpvs().snapshot)'
+  const script = `import { createFakeIpvs } from 'ipvs-netlink/testing'; ${print}`
+  t.equal(await run(project, process.execPath, '--input-type=module', '-e', script), 'function\n')
+  const required = `const { createFakeIpvs } = require('ipvs-netlink/testing'); ${print}`
+  t.equal(await run(project, process.execPath, '-e', required), 'function\n')
+  // The consumer has no prom-client.
+  const metrics = `import('ipvs-netlink/prometheus').catch((error) => console.log(error.message))`
+  t.match(await run(project, process.execPath, '-e', metrics), /npm install prom-client/)
+})
+
 t.test('its binary is found and loads', async (t) => {
   const script = `require('node-gyp-build')(require('node:path').resolve('node_modules/ipvs-netlink'))`
   await t.resolves(run(project, process.execPath, '-e', script))

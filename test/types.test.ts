@@ -317,7 +317,8 @@ examples.forEach(({ title, code, complaint }, index) => {
 
 const indexFile = program.getSourceFile(`${root}dist/index.d.ts`)
 const typeFiles = readdirSync(`${root}types`).filter(
-  (name) => name.endsWith('.d.ts') && name !== 'addon.d.ts',
+  // Those two belong to entries of their own.
+  (name) => !['addon.d.ts', 'prometheus.d.ts', 'testing.d.ts'].includes(name),
 )
 
 const exportsOf = (path: string): ts.Symbol[] => {

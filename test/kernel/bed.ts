@@ -4,8 +4,11 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
 import { openHost, openIpvs } from 'ipvs-netlink'
-import type { Host, Ipvs } from 'ipvs-netlink'
+import type { Host } from 'ipvs-netlink'
 import type { Test } from 'tap'
+
+import { tcp } from '../scenarios/scene.js'
+import type { Scene } from '../scenarios/scene.js'
 
 const exec = promisify(execFile)
 
@@ -15,15 +18,12 @@ export const run = async (program: string, ...args: string[]): Promise<string> =
   return stdout
 }
 
-export interface Bed {
+export interface Bed extends Scene {
   /** Path of the namespace. */
   readonly netns: string
-  readonly ipvs: Ipvs
   readonly host: Host
   /** Runs a program inside the namespace. */
   readonly inside: (program: string, ...args: string[]) => Promise<string>
-  /** The rules as the kernel's reference tool reads them, a line each. */
-  readonly rules: () => Promise<string[]>
 }
 
 let count = 0
@@ -53,19 +53,6 @@ export const makeBed = async (t: Test): Promise<Bed> => {
   return { netns, ipvs, host, inside, rules }
 }
 
-export const tcp = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
-export const udp6 = { protocol: 'udp', address: '2001:db8::1', port: 53 } as const
-
-/** What a refused call is matched against. */
-export const refusal = (
-  code: string,
-  more: Record<string, unknown> = {},
-): { name: string; code: string } => ({
-  name: 'IpvsError',
-  code,
-  ...more,
-})
-
 const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
 
 let found: readonly string[] | undefined
@@ -83,3 +70,5 @@ export const schedulersOf = async ({ ipvs }: Bed): Promise<readonly string[]> =>
   found = known.filter((_, index) => outcomes[index]?.ok === true)
   return found
 }
+
+export { refusal, tcp, udp6 } from '../scenarios/scene.js'

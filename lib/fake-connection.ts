@@ -1,0 +1,292 @@
+// What the addon is to a real handle, the fake's table is to a fake one: records in, records out.
+
+import { commands } from './commands.js'
+import type { Command } from './commands.js'
+import { errno, refuse, zeroCounters } from './fake-kernel.js'
+import type { Counters, FakeChange, FakeKernel, FakeService } from './fake-kernel.js'
+import { connectionsText, totalsText } from './fake-text.js'
+import { Memory } from './memory.js'
+import { Stage } from './meanings.js'
+import { recordFormat, recordLayout } from './records.js'
+import type { RecordTable } from './records.js'
+import type {
+  Connection,
+  Failure,
+  OutcomesReply,
+  RecordsReply,
+  SnapshotReply,
+  TableCursor,
+  TableLayout,
+} from '../types/addon.js'
+
+/** What a call fails with, whatever the table says. */
+export type Fault = (verb: string) => Failure | undefined
+
+const changingVerbs: Readonly<Partial<Record<Command, readonly [plain: string, patch: string]>>> = {
+  NEW_SERVICE: ['addService', ''],
+  SET_SERVICE: ['editService', 'patchService'],
+  DEL_SERVICE: ['deleteService', ''],
+  NEW_DEST: ['addDestination', ''],
+  SET_DEST: ['editDestination', 'patchDestination'],
+  DEL_DEST: ['deleteDestination', ''],
+  NEW_DAEMON: ['startSyncDaemon', ''],
+  DEL_DAEMON: ['stopSyncDaemon', ''],
+  SET_CONFIG: ['setTimeouts', ''],
+  ZERO: ['zero', ''],
+  FLUSH: ['clear', ''],
+}
+
+const commandNames = new Map(
+  Object.entries(commands).map(([name, number]) => [number as number, name as Command]),
+)
+
+const offsetOf = (table: TableLayout, name: string): number =>
+  table.rows.find((row) => row.name === name)?.offset ?? 0
+
+const memoryOf = (bytes: Uint8Array): Memory => new Memory(bytes.slice().buffer)
+
+/** Reads one change. Its fields are views of the memory. */
+const readChange = (memory: Memory, at: number): FakeChange => {
+  const format = recordFormat()
+  const { operation, service: serviceLayout } = recordLayout()
+  const [number, patch, defaultTimeout, keepsScheduler] = [0, 4, 8, 12].map((offset) =>
+    memory.word(at + offset),
+  )
+  const place = at + operation.service
+  const service = format.service.read(memory, place)
+  const flagsMask = memory.word(place + offsetOf(serviceLayout, 'flags') + 4)
+  return {
+    command: commandNames.get(number ?? 0) ?? 'GET_INFO',
+    service: service.flags === undefined ? service : { ...service, flagsMask },
+    destination: format.destination.read(memory, at + operation.destination),
+    daemon: format.daemon.read(memory, place),
+    config: format.config.read(memory, place),
+    ...(patch === 1 && {
+      patch: { defaultTimeout: defaultTimeout ?? 0, keepsScheduler: keepsScheduler === 1 },
+    }),
+  }
+}
+
+const low32 = 0xffffffffn
+
+const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
+
+const writeCounters = (memory: Memory, at: number, counters: Counters): void => {
+  // The memory is zero already, as nearly all counters of a fake are.
+  if (counters === zeroCounters) return
+  const { counters: layout } = recordLayout()
+  for (const [name, value] of Object.entries<bigint | number>(counters)) {
+    const place = at + offsetOf(layout, name)
+    memory.setWord(place + lowWord, Number(BigInt(value) & low32))
+    memory.setWord(place + highWord, Number(BigInt(value) >> 32n))
+  }
+}
+
+interface Counted<Fields> {
+  readonly fields: Fields
+  readonly counters: Counters
+}
+
+const recordsOf = <Fields extends object>(
+  table: RecordTable<Fields>,
+  layout: TableLayout,
+  entries: readonly Counted<Fields>[],
+): ArrayBuffer => {
+  const buffer = new ArrayBuffer(entries.length * table.size)
+  const memory = new Memory(buffer)
+  const place = offsetOf(layout, 'counters')
+  entries.forEach(({ fields, counters }, index) => {
+    const at = index * table.size
+    table.write(memory, at, fields)
+    writeCounters(memory, at + place, counters)
+  })
+  return buffer
+}
+
+const serviceRecords = (services: readonly FakeService[]): ArrayBuffer =>
+  recordsOf(recordFormat().service, recordLayout().service, services)
+
+const destinationRecords = (services: readonly FakeService[]): ArrayBuffer =>
+  recordsOf(
+    recordFormat().destination,
+    recordLayout().destination,
+    services.flatMap(({ destinations }) =>
+      // The newest first, as the kernel has them.
+      [...destinations.values()].reverse().map(({ fields, observed, counters }) => ({
+        fields: { ...fields, ...observed },
+        counters,
+      })),
+    ),
+  )
+
+const plainRecords = <Fields extends object>(
+  table: RecordTable<Fields>,
+  records: readonly Fields[],
+): ArrayBuffer => {
+  const buffer = new ArrayBuffer(records.length * table.size)
+  const memory = new Memory(buffer)
+  records.forEach((fields, index) => table.write(memory, index * table.size, fields))
+  return buffer
+}
+
+const empty = new ArrayBuffer(0)
+
+const textReply = (text: string): RecordsReply => ({
+  failure: undefined,
+  records: new Uint8Array(Buffer.from(text, 'latin1')).buffer,
+})
+
+/** 1.2.1. */
+const version = 0x010201
+const connectionTableSize = 4096
+
+export class FakeConnection implements Connection {
+  readonly #kernel: FakeKernel
+  readonly #fault: Fault
+  readonly #texts = new WeakMap<TableCursor, string[]>()
+
+  constructor(kernel: FakeKernel, fault: Fault) {
+    this.#kernel = kernel
+    this.#fault = fault
+  }
+
+  async open(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  async apply(operations: Uint8Array): Promise<OutcomesReply> {
+    const memory = memoryOf(operations)
+    const { size } = recordFormat().operation
+    const count = operations.byteLength / size
+    const outcomes = new Int32Array(2 * count)
+    for (let index = 0; index < count; ++index) {
+      const failure = this.#change(readChange(memory, index * size))
+      if (failure) outcomes.set([failure.stage, failure.errno], 2 * index)
+    }
+    return Promise.resolve({ outcomes: outcomes.buffer, texts: {} })
+  }
+
+  #change(change: FakeChange): Failure | undefined {
+    const [plain, patch] = changingVerbs[change.command] ?? ['', '']
+    const fault = this.#fault(change.patch ? patch : plain)
+    if (!fault) return this.#kernel.change(change)
+    // The reply was lost, not the request.
+    if (fault.stage === Stage.reply) this.#kernel.change(change)
+    return fault
+  }
+
+  async readService(key: Uint8Array): Promise<RecordsReply> {
+    return this.#answer('getService', () => {
+      const found = this.#find(key)
+      return found ? serviceRecords([found]) : refuse(errno.ESRCH)
+    })
+  }
+
+  async readServices(): Promise<RecordsReply> {
+    return this.#answer('listServices', () => serviceRecords(this.#services()))
+  }
+
+  async readDestinations(key: Uint8Array): Promise<RecordsReply> {
+    return this.#answer('listDestinations', () => {
+      const found = this.#find(key)
+      return found ? destinationRecords([found]) : refuse(errno.ESRCH)
+    })
+  }
+
+  async readAll(): Promise<SnapshotReply> {
+    const services = this.#services()
+    const counts = services.map(({ destinations }) => destinations.size)
+    return Promise.resolve({
+      failure: this.#fault('snapshot'),
+      services: serviceRecords(services),
+      destinations: destinationRecords(services),
+      counts: Uint32Array.from(counts).buffer,
+    })
+  }
+
+  async readPart(services: Uint8Array, enough: number): Promise<SnapshotReply> {
+    const { size } = recordFormat().service
+    const counts: number[] = []
+    const found: FakeService[] = []
+    for (let at = 0, read = 0; at < services.length && read < enough; at += size) {
+      const each = this.#find(services.subarray(at, at + size))
+      const count = each?.destinations.size ?? 0
+      counts.push(count)
+      if (each) found.push(each)
+      read += count
+    }
+    return Promise.resolve({
+      failure: this.#fault('listDestinations'),
+      services: empty,
+      destinations: destinationRecords(found),
+      counts: Uint32Array.from(counts).buffer,
+    })
+  }
+
+  async readConfig(): Promise<RecordsReply> {
+    const { config } = recordFormat()
+    return this.#answer('timeouts', () => plainRecords(config, [this.#kernel.config]))
+  }
+
+  async readDaemons(): Promise<RecordsReply> {
+    const { daemon } = recordFormat()
+    return this.#answer('syncDaemons', () => {
+      // A master comes first.
+      const running = [...this.#kernel.daemons.values()]
+      return plainRecords(
+        daemon,
+        running.sort((one, other) => one.state - other.state),
+      )
+    })
+  }
+
+  async readInfo(): Promise<RecordsReply> {
+    const { info } = recordFormat()
+    return this.#answer('info', () => plainRecords(info, [{ version, connectionTableSize }]))
+  }
+
+  async readTotals(): Promise<RecordsReply> {
+    const failure = this.#fault('totals')
+    const reply = textReply(totalsText(this.#kernel.totals))
+    return Promise.resolve(failure ? { failure, records: empty } : reply)
+  }
+
+  async openTable(): Promise<{ failure: Failure | undefined; table: TableCursor }> {
+    const table = {} as TableCursor
+    // As the kernel shows it: what is added while somebody reads may be missed.
+    this.#texts.set(table, [connectionsText(this.#kernel.connections)])
+    return Promise.resolve({ failure: undefined, table })
+  }
+
+  async readTable(table: TableCursor): Promise<RecordsReply> {
+    const failure = this.#fault('connections')
+    if (failure) return Promise.resolve({ failure, records: empty })
+    return Promise.resolve(textReply(this.#texts.get(table)?.pop() ?? ''))
+  }
+
+  closeTable(table: TableCursor): void {
+    this.#texts.delete(table)
+  }
+
+  close(): void {
+    // Nothing to let go of.
+  }
+
+  #services(): FakeService[] {
+    return [...this.#kernel.services.values()]
+  }
+
+  #find(key: Uint8Array): FakeService | undefined {
+    return this.#kernel.find(recordFormat().service.read(memoryOf(key), 0))
+  }
+
+  async #answer(verb: string, make: () => ArrayBuffer | Failure): Promise<RecordsReply> {
+    const answer = this.#fault(verb) ?? make()
+    const reply =
+      answer instanceof ArrayBuffer
+        ? { failure: undefined, records: answer }
+        : { failure: answer, records: empty }
+    return Promise.resolve(reply)
+  }
+}

@@ -1,0 +1,111 @@
+// Tells whoever listens on the channel `ipvs-netlink:request` of each request to the kernel. Nothing
+// is measured while nobody listens.
+
+import { channel } from 'node:diagnostics_channel'
+
+import { commands } from './commands.js'
+import { Stage } from './meanings.js'
+import { recordFormat } from './records.js'
+import type { Connection, Failure } from '../types/addon.js'
+import type { RequestTrace } from '../types/tracing.js'
+
+const requests = channel('ipvs-netlink:request')
+
+/** The command of each call that reads. */
+const reading: Readonly<Partial<Record<keyof Connection, string>>> = {
+  readService: 'GET_SERVICE',
+  readServices: 'GET_SERVICE',
+  readDestinations: 'GET_DEST',
+  readAll: 'GET_SERVICE',
+  readConfig: 'GET_CONFIG',
+  readDaemons: 'GET_DAEMON',
+  readInfo: 'GET_INFO',
+  readTotals: 'proc',
+  readTable: 'proc',
+}
+
+type Call = (...given: unknown[]) => Promise<unknown>
+
+const isBytes = (value: unknown): value is { readonly byteLength: number } =>
+  value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+
+const bytesIn = (values: readonly unknown[]): number =>
+  values.reduce<number>((sum, value) => sum + (isBytes(value) ? value.byteLength : 0), 0)
+
+/** Stages of what did not succeed. */
+const stagesOf = (reply: object): number[] => {
+  if ('outcomes' in reply && reply.outcomes instanceof ArrayBuffer) {
+    const pairs = new Int32Array(reply.outcomes)
+    return [...pairs.filter((stage, index) => index % 2 === 0 && stage !== Stage.none)]
+  }
+  const { failure } = reply as { readonly failure?: Failure }
+  return failure ? [failure.stage] : []
+}
+
+const outcomeOf = (stages: readonly number[]): RequestTrace['outcome'] => {
+  if (stages.length === 0) return 'ok'
+  return stages.every((stage) => stage === Stage.kernel) ? 'refused' : 'failed'
+}
+
+const nameOf = (number = 0): string =>
+  Object.entries(commands).find(([, each]) => each === number)?.[0] ?? String(number)
+
+/** Of the changes that a request carries; each record begins with its command. */
+const changesOf = (operations: Uint8Array): { command: string; count: number } => {
+  const { size } = recordFormat().operation
+  const count = operations.byteLength / size
+  const { buffer, byteOffset } = operations
+  const words = new Uint32Array(buffer, byteOffset, operations.byteLength / 4)
+  const numbers = new Set(Array.from({ length: count }, (_, index) => words[(index * size) / 4]))
+  const [first] = numbers
+  return { command: numbers.size === 1 ? nameOf(first) : 'mixed', count }
+}
+
+const trace = async (name: keyof Connection, call: Call, given: unknown[]): Promise<unknown> => {
+  const [operations] = given
+  const { command, count } =
+    name === 'apply'
+      ? changesOf(operations as Uint8Array)
+      : { command: reading[name] ?? name, count: 1 }
+  const start = performance.now()
+  const tell = (reply: object | undefined): void => {
+    const stages = reply ? stagesOf(reply) : Array<number>(count).fill(Stage.none)
+    const message: RequestTrace = {
+      command,
+      count,
+      bytes: bytesIn([...given, ...Object.values<unknown>({ ...reply })]),
+      start,
+      duration: performance.now() - start,
+      outcome: reply ? outcomeOf(stages) : 'failed',
+      failures: stages.length,
+    }
+    requests.publish(message)
+  }
+  try {
+    const reply = (await call(...given)) as object
+    tell(reply)
+    return reply
+  } catch (error) {
+    tell(undefined)
+    throw error
+  }
+}
+
+/** The same connection, whose requests are told. */
+export const traced = (native: Connection): Connection => {
+  const calls = new Map<string | symbol, unknown>()
+  const wrap = (name: string | symbol): unknown => {
+    const value = Reflect.get(native, name) as unknown
+    if (typeof value !== 'function') return value
+    const call = (value as Call).bind(native)
+    if (name !== 'apply' && !(name in reading)) return call
+    return async (...given: unknown[]): Promise<unknown> =>
+      requests.hasSubscribers ? trace(name as keyof Connection, call, given) : call(...given)
+  }
+  return new Proxy(native, {
+    get: (_, name) => {
+      if (!calls.has(name)) calls.set(name, wrap(name))
+      return calls.get(name)
+    },
+  })
+}
