@@ -1,12 +1,18 @@
 // The verbs that are made of other verbs, for whatever has those.
 
 import { apply, plan } from './apply.js'
+import { drainDestination, drainService, listDrains } from './drain.js'
 import { restoreRules, restoreRulesFromFile, saveRules, saveRulesToFile } from './rules.js'
 import { overrideTimeouts } from './timeouts.js'
+import { watch } from './watch.js'
 import type { Applied, DesiredStateOptions, Plan, VirtualServer } from '../types/desired.js'
+import type { DestinationKey } from '../types/destination.js'
+import type { DrainEntry, DrainOptions, DrainResult } from '../types/drain.js'
 import type { CallOptions, Ipvs } from '../types/ipvs.js'
 import type { RestoreOptions } from '../types/rules.js'
+import type { ServiceKey } from '../types/service.js'
 import type { TimeoutOverride, Timeouts } from '../types/sync.js'
+import type { TableChange, WatchOptions } from '../types/watch.js'
 
 export abstract class Controller {
   async plan(
@@ -47,5 +53,27 @@ export abstract class Controller {
     options?: CallOptions,
   ): Promise<TimeoutOverride> {
     return overrideTimeouts(this, timeouts, options)
+  }
+
+  async drainDestination(
+    this: Ipvs,
+    key: ServiceKey,
+    destinationKey: DestinationKey,
+    options?: DrainOptions,
+  ): Promise<DrainResult> {
+    return drainDestination(this, key, destinationKey, options)
+  }
+
+  async drainService(this: Ipvs, key: ServiceKey, options?: DrainOptions): Promise<DrainResult> {
+    return drainService(this, key, options)
+  }
+
+  async listDrains(this: Ipvs, options?: CallOptions): Promise<DrainEntry[]> {
+    return listDrains(this, options)
+  }
+
+  // The overloads of the interface say which of the two a caller gets.
+  watch(this: Ipvs, options?: WatchOptions): AsyncGenerator<TableChange<never>, void, void> {
+    return watch(this, options) as AsyncGenerator<TableChange<never>, void, void>
   }
 }

@@ -62,14 +62,19 @@ export const closedError = (what: string): IpvsError =>
     command: '',
   })
 
-/** The error of a call that was given up; `sent` says that the kernel may have carried it out. */
-export const abortError = (signal: AbortSignal, sent: boolean): Error => {
-  const message = sent
-    ? 'The call was aborted after it was sent: the kernel may have carried it out'
-    : 'The call was aborted before it was sent'
+export const abortErrorSaying = (message: string, signal: AbortSignal): Error => {
   const error = new Error(message, { cause: signal.reason })
   error.name = 'AbortError'
   return Object.assign(error, { code: 'ABORT_ERR' })
 }
+
+/** The error of a call that was given up; `sent` says that the kernel may have carried it out. */
+export const abortError = (signal: AbortSignal, sent: boolean): Error =>
+  abortErrorSaying(
+    sent
+      ? 'The call was aborted after it was sent: the kernel may have carried it out'
+      : 'The call was aborted before it was sent',
+    signal,
+  )
 
 export type { KnownFailure, Request }

@@ -5,7 +5,7 @@ import { commandOf } from './commands.js'
 import type { Memory } from './memory.js'
 import type { Request } from './meanings.js'
 import { recordFormat } from './records.js'
-import { joinAddress, keyOf, nameService } from './service.js'
+import { joinAddress, keyOfFields, nameService } from './service.js'
 import { describeDaemon } from './sync.js'
 import { destinationKeyOf } from './destination.js'
 
@@ -39,7 +39,7 @@ const tableRequest = (
   const fields = service.read(memory, at + operation.service)
   if (Object.keys(fields).length === 0) return undefined
   const { scheduler, engine } = fields
-  const key = keyOf(fields)
+  const key = keyOfFields(fields)
   const place = at + operation.destination
   if (memory.word(place) === 0) {
     return {

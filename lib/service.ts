@@ -21,6 +21,7 @@ import {
   wrongValue,
 } from './validate.js'
 import type { Properties } from './validate.js'
+import type { Service } from '../types/observed.js'
 import type {
   Family,
   Persistence,
@@ -245,7 +246,7 @@ const flagsOf = (bits: number, scheduler: string): SchedulerFlag[] => {
 }
 
 /** The identity of the service that the kernel's fields describe. */
-export const keyOf = (
+export const keyOfFields = (
   fields: ServiceFields,
 ): Exclude<ServiceKey, { fwmark: number }> | { fwmark: number; family: Family } => {
   const family = familyOf(fields.family)
@@ -257,7 +258,7 @@ export const keyOf = (
   }
 }
 
-type Described = ReturnType<typeof keyOf> &
+type Described = ReturnType<typeof keyOfFields> &
   Required<Omit<ServiceSettings, 'persistence'>> & {
     readonly scheduler: string
     readonly schedulerFlags: readonly SchedulerFlag[]
@@ -271,13 +272,19 @@ export const describeService = (fields: ServiceFields): Described => {
   const flags = fields.flags ?? 0
   const persistence = persistenceOf(fields)
   return {
-    ...keyOf(fields),
+    ...keyOfFields(fields),
     scheduler,
     schedulerFlags: flagsOf(flags, scheduler),
     onePacket: (flags & ONEPACKET) !== 0,
     ...(persistence && { persistence }),
   }
 }
+
+/** The identity alone of a service that was read. */
+export const keyOf = (service: Service<number | bigint>): ServiceKey =>
+  'fwmark' in service
+    ? { fwmark: service.fwmark, family: service.family }
+    : { protocol: service.protocol, address: service.address, port: service.port }
 
 /** For messages: `tcp 10.0.0.1:80`, `tcp [2001:db8::1]:80`, `fwmark 7 (ipv6)`. */
 export const nameService = (key: ServiceKey): string => {

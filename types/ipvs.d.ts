@@ -5,10 +5,12 @@ import type { BigIntColumnOptions, ColumnOptions, TableColumns } from './columns
 import type { ConnectionEntry, ConnectionFilter } from './connection.js'
 import type { DesiredState } from './desired.js'
 import type { DestinationChanges, DestinationConfig, DestinationKey } from './destination.js'
+import type { Draining } from './drain.js'
 import type { Destination, Info, Service, Stats, VirtualServerState } from './observed.js'
 import type { Rules } from './rules.js'
 import type { ServiceChanges, ServiceConfig, ServiceKey } from './service.js'
 import type { SyncDaemon, SyncDaemonConfig, SyncRole, TimeoutOverriding, Timeouts } from './sync.js'
+import type { Watching } from './watch.js'
 
 /** The last argument of every call. */
 export interface CallOptions {
@@ -214,7 +216,8 @@ export type OperationOutcome =
  * Changes of one handle are carried out in the order of the calls; those called in one tick, or
  * while others are under way, travel together. A read sees every change called before it.
  */
-export interface Ipvs extends AsyncDisposable, DesiredState, Rules, TimeoutOverriding {
+export interface Ipvs
+  extends AsyncDisposable, DesiredState, Draining, Rules, TimeoutOverriding, Watching {
   /**
    * Creates a virtual service, without destinations (those of a snapshot are not added with it).
    * `ipvsadm -A`. Kernel: `IPVS_CMD_NEW_SERVICE`.
