@@ -189,6 +189,7 @@ const waitUntilEmpty = async ({ look }: Target, settings: Settings): Promise<End
   let remaining = sumOf([])
   for (;;) {
     const destinations = await look(signal)
+    throwIfAborted(signal)
     if (!destinations) return { ended: 'gone', remaining }
     remaining = sumOf(destinations)
     if (destinations.some(({ weight }) => weight !== 0)) return { ended: 'revived', remaining }

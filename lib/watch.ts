@@ -113,18 +113,35 @@ const pairDestinations = (before: State, now: State): Pairs<Destination<Total>> 
     ({ address, port }) => joinAddress(address, port),
   )
 
-const differing = <T>(before: T, now: T, names: readonly (keyof T & string)[]): string[] =>
-  names.filter((name) => {
-    const [one, other] = [before[name], now[name]]
-    return one !== other && !isDeepStrictEqual(one, other)
-  })
+// These two run for every destination at every look, so they make nothing unless something differs.
+
+const nothing: readonly string[] = []
+
+const differing = <T>(
+  before: T,
+  now: T,
+  names: readonly (keyof T & string)[],
+): readonly string[] => {
+  let found: string[] | undefined
+  for (const name of names) {
+    if (before[name] === now[name] || isDeepStrictEqual(before[name], now[name])) continue
+    found ??= []
+    found.push(name)
+  }
+  return found ?? nothing
+}
+
+const isCounted = (before: Stats<Total>, now: Stats<Total>): boolean => {
+  for (const name of totals) if (before[name] !== now[name]) return true
+  return false
+}
 
 /** Undefined when nothing was counted. */
 const countedSince = (
   before: Stats<Total>,
   now: Stats<Total>,
 ): Pick<CounterChange<Total>, 'delta' | 'reset'> | undefined => {
-  if (totals.every((name) => before[name] === now[name])) return undefined
+  if (!isCounted(before, now)) return undefined
   const reset = totals.some((name) => now[name] < before[name])
   const grown = (name: (typeof totals)[number]): Total =>
     // Both are bigint or both are not.
