@@ -27,6 +27,11 @@ export interface Machine {
     args: readonly string[],
     options?: { input?: string; timeout?: number; mayFail?: boolean },
   ): Promise<string>
+  /** Starts a program there that runs until it is stopped; `failed` rejects when it ends. */
+  start(
+    program: string,
+    args: readonly string[],
+  ): { readonly failed: Promise<never>; readonly stop: () => Promise<void> }
   /** What has crossed an interface since it was made. */
   counters(device: string): Promise<InterfaceCounters>
   /** The hardware address at which the machine believes an address to be. */

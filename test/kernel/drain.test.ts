@@ -1,0 +1,239 @@
+// Drains under traffic: real servers in namespaces of their own, and what becomes of those who were
+// connected.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import t from 'tap'
+import type { Test } from 'tap'
+
+import { openHost, openIpvs } from 'ipvs-netlink'
+import type { Destination, DrainProgress, Host, Ipvs, ServiceKey } from 'ipvs-netlink'
+
+import { buildNat } from '../../test/clusters/index.mjs'
+import type { Cluster } from '../../test/clusters/index.mjs'
+import { makeBed, refusal, tcp } from './bed.js'
+
+const lines = 20
+/** Answers every request with a line every fifth of a second. */
+const slowly = (name: string): string => `
+  while read -r line && [ "\${#line}" -gt 1 ]; do :; done
+  printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'
+  i=0
+  while [ $i -lt ${lines} ]; do
+    echo "${name} says $i"
+    i=$((i + 1))
+    sleep 0.2
+  done
+  echo end
+`
+
+interface Site {
+  readonly cluster: Cluster
+  readonly ipvs: Ipvs
+  readonly host: Host
+  /** The rules as ipvsadm reads them, a line each. */
+  readonly rules: () => Promise<string>
+}
+
+const makeSite = async (t: Test): Promise<Site> => {
+  const cluster = await buildNat()
+  t.teardown(() => cluster.close())
+  const { director, realServers } = cluster
+  const ipvs = await openIpvs({ netns: director.netns })
+  const host = await openHost({ netns: director.netns })
+  cluster.defer(async () => {
+    await ipvs.close()
+    await host.close()
+  })
+  await host.ipForward(true)
+  for (const server of realServers) {
+    const args = ['nc', '-ll', '-p', '81', '-e', '/bin/sh', '-c', slowly(server.address)]
+    const { stop } = server.start('busybox', args)
+    cluster.defer(stop)
+  }
+  return { cluster, ipvs, host, rules: () => director.run('ipvsadm', ['-Sn']) }
+}
+
+/** Answers when something is as it should be, or after ten seconds as it is. */
+const until = async <T>(look: () => Promise<T>, isRight: (found: T) => boolean): Promise<T> => {
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    const found = await look()
+    if (isRight(found) || Date.now() > deadline) return found
+    await sleep(50)
+  }
+}
+
+const busyOf = async (
+  ipvs: Ipvs,
+  key: ServiceKey,
+  counter: 'activeConnections' | 'inactiveConnections' | 'persistentConnections',
+): Promise<Destination> => {
+  const find = async (): Promise<Destination | undefined> =>
+    (await ipvs.listDestinations(key)).find((each) => each[counter] > 0)
+  const found = await until(find, (each) => each !== undefined)
+  if (!found) throw new Error(`nobody has ${counter}`)
+  return found
+}
+
+const serverOf = (answer: string): string | undefined => /^(\S+) says 0$/m.exec(answer)?.[1]
+
+t.test('connections of a destination that is drained', async (t) => {
+  const { cluster, ipvs, host, rules } = await makeSite(t)
+  const { client, realServers, vip } = cluster
+
+  const web = { protocol: 'tcp', address: vip, port: 81 } as const
+  await ipvs.addService({ ...web, scheduler: 'rr' })
+  for (const { address } of realServers) {
+    await ipvs.addDestination(web, { address, forwarding: 'nat', weight: 7 })
+  }
+  const curl = async (seconds: number): Promise<string> => {
+    const args = ['-s', '--no-buffer', '--max-time', String(seconds), `http://${vip}:81/`]
+    return client.run('curl', args, { mayFail: true, timeout: 30_000 })
+  }
+  await until(
+    () => curl(1),
+    (answer) => answer !== '',
+  )
+
+  await t.test('an abort puts the weight back, and cuts nobody off', async (t) => {
+    const download = curl(30)
+    const busy = await busyOf(ipvs, web, 'activeConnections')
+    const controller = new AbortController()
+    const { signal } = controller
+    const seen: string[] = []
+    const onProgress = ({ waitingFor }: DrainProgress): void => {
+      t.same(waitingFor, ['active'])
+      void rules().then((text) => {
+        seen.push(text)
+        controller.abort()
+      })
+    }
+    const options = { interval: 60_000, signal, onProgress }
+    await t.rejects(ipvs.drainDestination(web, busy, options), { name: 'AbortError' })
+    const rule = `-a -t ${vip}:81 -r ${busy.address}:81 -m -w`
+    t.match(seen[0], `${rule} 0`)
+    t.match(await rules(), `${rule} 7`)
+
+    t.comment('the same download goes on, and its server is drained to the end')
+    const progress: DrainProgress[] = []
+    const drain = ipvs.drainDestination(web, busy, {
+      interval: 100,
+      timeout: 30_000,
+      onProgress: (each) => progress.push(each),
+    })
+    await until(
+      async () => progress.length,
+      (length) => length > 0,
+    )
+    const others = await Promise.all([curl(2), curl(2), curl(2)])
+    t.equal(others.filter((answer) => serverOf(answer) !== undefined).length, 3)
+    t.notOk(others.map(serverOf).includes(busy.address), 'new connections go elsewhere')
+    const answer = await download
+    t.equal(serverOf(answer), busy.address)
+    t.match(answer, new RegExp(`says ${lines - 1}\nend\n$`), 'it came to its end')
+    t.match(await drain, { drained: true, ended: 'drained', remaining: { activeConnections: 0 } })
+    t.ok(progress.length > 5)
+    t.notMatch(await rules(), busy.address)
+  })
+
+  await t.test('a client that has closed its sending half counts as inactive', async (t) => {
+    const before = await ipvs.listDestinations(web)
+    const inactive = new Map(before.map((each) => [each.address, each.inactiveConnections]))
+    // Its input has ended before it begins.
+    const halfClosed = client.run('busybox', ['nc', vip, '81'], { timeout: 30_000, mayFail: true })
+    const look = async (): Promise<Destination | undefined> =>
+      (await ipvs.listDestinations(web)).find(
+        (each) => each.inactiveConnections > (inactive.get(each.address) ?? 0),
+      )
+    const found = await until(look, (each) => each !== undefined)
+    t.ok(found, 'one more, while its server still talks')
+    t.equal(found?.activeConnections, 0)
+    if (!found) return
+    t.match(await ipvs.drainDestination(web, found, { waitFor: 'inactive', timeout: 100 }), {
+      ended: 'timeout',
+      reason: /inactive/,
+    })
+    await Promise.race([halfClosed, sleep(10)])
+  })
+
+  await t.test('udp, and clients held by persistence', async (t) => {
+    const dns = { protocol: 'udp', address: vip, port: 53 } as const
+    const game = { protocol: 'udp', address: vip, port: 54 } as const
+    await ipvs.setTimeouts({ udp: 1 })
+    await ipvs.addService({ ...dns, scheduler: 'rr' })
+    await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 3 } })
+    for (const key of [dns, game]) {
+      for (const { address } of realServers) {
+        await ipvs.addDestination(key, { address, forwarding: 'nat' })
+      }
+    }
+    const say = async ({ port }: { port: number }): Promise<string> =>
+      client.run('bash', ['-c', `echo hello >/dev/udp/${vip}/${port}`])
+
+    await say(dns)
+    const first = await busyOf(ipvs, dns, 'inactiveConnections')
+    const start = performance.now()
+    t.match(await ipvs.drainDestination(dns, first), {
+      drained: true,
+      remaining: { activeConnections: 0, inactiveConnections: 1 },
+    })
+    t.ok(performance.now() - start < 900, 'udp has nothing to wait for')
+    await say(dns)
+    const second = await busyOf(ipvs, dns, 'inactiveConnections')
+    t.match(await ipvs.drainDestination(dns, second, { waitFor: 'inactive', interval: 100 }), {
+      drained: true,
+      remaining: { inactiveConnections: 0 },
+    })
+
+    await say(game)
+    const held = await busyOf(ipvs, game, 'persistentConnections')
+    const hurried = await ipvs.drainDestination(game, held, { timeout: 0, remove: false })
+    t.match(hurried, { drained: false, remaining: { persistentConnections: 1 } })
+    t.match(hurried.reason, /1 persistent\).*held for 3 s after their last connection/)
+    const counted = async (): Promise<number> =>
+      (await ipvs.listDestinations(game)).find(({ address }) => address === held.address)
+        ?.inactiveConnections ?? 0
+    const had = await counted()
+    await say(game)
+    t.equal(await counted(), had + 1, 'a held client still comes to a destination of weight 0')
+    await host.setSysctl('net.ipv4.vs.expire_quiescent_template', 1)
+    await say(game)
+    const now = await ipvs.listDestinations(game)
+    t.equal(now.filter((each) => each.persistentConnections > 0).length, 2, 'and now elsewhere')
+    const drained = await ipvs.drainDestination(game, held, { interval: 100, timeout: 30_000 })
+    t.match(drained, { drained: true, remaining: { persistentConnections: 0 } })
+  })
+})
+
+t.test('drains without traffic, against the kernel', async (t) => {
+  const { ipvs, rules } = await makeBed(t)
+  const mark = { fwmark: 7, family: 'ipv6' } as const
+  const six = { address: '::1' }
+  const four = { address: '127.0.0.1' }
+  await ipvs.addService(mark)
+  await ipvs.addDestination(mark, six)
+  await ipvs.addService(tcp)
+  const tunnel = { type: 'gue', port: 6080 } as const
+  const config = { ...four, forwarding: 'tun', tunnel, weight: 3, upperThreshold: 9 } as const
+  await ipvs.addDestination(tcp, config)
+  await ipvs.addDestination(tcp, { address: '127.0.0.2' })
+
+  const kept = await ipvs.drainDestination(tcp, four, { remove: false })
+  t.match(kept, { drained: true })
+  t.match(await ipvs.listDrains(), [{ service: tcp, destination: { ...config, weight: 0 } }])
+  t.match(await ipvs.drainDestination(mark, six), { drained: true })
+  t.match(await ipvs.drainService(mark), { drained: true })
+  for (const { service, destination } of await ipvs.listDrains()) {
+    t.match(await ipvs.drainDestination(service, destination), { drained: true })
+  }
+  t.same(await rules(), ['-A -t 10.0.0.1:80 -s wlc', '-a -t 10.0.0.1:80 -r 127.0.0.2:80 -g -w 1'])
+
+  t.match(await ipvs.drainService(tcp, { remove: false }), { drained: true })
+  t.match(await rules(), [/wlc/, /-w 0$/])
+  t.match(await ipvs.drainService(tcp), { drained: true })
+  t.same(await rules(), [])
+  await t.rejects(ipvs.drainService(tcp), refusal('ERR_IPVS_NO_SERVICE'))
+  await ipvs.addService(tcp)
+  await t.rejects(ipvs.drainDestination(tcp, four), refusal('ERR_IPVS_NO_DESTINATION'))
+})
