@@ -53,6 +53,15 @@ export const makeBed = async (t: Test): Promise<Bed> => {
   return { netns, ipvs, host, inside, rules }
 }
 
+/** A program for perl: sends datagrams to an address and port, so many, each from another port. */
+export const datagrams = `
+  use IO::Socket::INET;
+  my ($address, $port, $times) = @ARGV;
+  for (1 .. $times) {
+    IO::Socket::INET->new(Proto => 'udp', PeerAddr => $address, PeerPort => $port)->send('hello');
+  }
+`
+
 const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
 
 let found: readonly string[] | undefined

@@ -11,7 +11,7 @@ import type { Destination, DrainProgress, Host, Ipvs, ServiceKey } from 'ipvs-ne
 
 import { buildNat } from '../../test/clusters/index.mjs'
 import type { Cluster } from '../../test/clusters/index.mjs'
-import { makeBed, refusal, tcp } from './bed.js'
+import { datagrams, makeBed, refusal, tcp } from './bed.js'
 
 const lines = 20
 /** Answers every request with a line every fifth of a second. */
@@ -169,7 +169,7 @@ t.test('connections of a destination that is drained', async (t) => {
       }
     }
     const say = async ({ port }: { port: number }): Promise<string> =>
-      client.run('bash', ['-c', `echo hello >/dev/udp/${vip}/${port}`])
+      client.run('perl', ['-e', datagrams, vip, String(port), '1'])
 
     await say(dns)
     const first = await busyOf(ipvs, dns, 'inactiveConnections')

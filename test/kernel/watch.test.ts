@@ -4,7 +4,7 @@ import t from 'tap'
 
 import type { Ipvs, TableChange, WatchOptions } from 'ipvs-netlink'
 
-import { makeBed, tcp } from './bed.js'
+import { datagrams, makeBed, tcp } from './bed.js'
 
 const start = (ipvs: Ipvs, options: WatchOptions): (() => Promise<TableChange>) => {
   const iterator = ipvs.watch(options)[Symbol.asyncIterator]()
@@ -64,7 +64,7 @@ t.test('what the kernel counts is seen, and so is that it counts anew', async (t
   await ipvs.addService(dns)
   await ipvs.addDestination(dns, one)
   const say = async (times: number): Promise<string> =>
-    inside('bash', '-c', `for i in $(seq ${times}); do echo hello >/dev/udp/10.0.0.1/53; done`)
+    inside('perl', '-e', datagrams, dns.address, String(dns.port), String(times))
 
   const controller = new AbortController()
   const { signal } = controller
