@@ -1,0 +1,97 @@
+// The controller of examples/, as a daemon with no other capability than its unit gives it.
+
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import t from 'tap'
+
+import { openHost } from 'ipvs-netlink'
+
+import { buildNat } from '../../test/clusters/index.mjs'
+
+const controller = fileURLToPath(
+  new URL('../../examples/controller/controller.js', import.meta.url),
+)
+const capabilities = ['--inh-caps', '-all,+net_admin', '--bounding-set', '-all,+net_admin']
+
+t.test('the example keeps a cluster as its file says', async (t) => {
+  const cluster = await buildNat()
+  t.teardown(() => cluster.close())
+  const { director, realServers, vip } = cluster
+  const [one, two, three] = realServers
+  if (!one || !two || !three) throw new Error('three real servers are expected')
+  const host = await openHost({ netns: director.netns })
+  cluster.defer(() => host.close())
+  await host.ipForward(true)
+
+  const directory = await mkdtemp(join(tmpdir(), 'controller-'))
+  cluster.defer(() => rm(directory, { recursive: true }))
+  const file = join(directory, 'table.json')
+  const write = async (text: string): Promise<void> => {
+    await writeFile(`${file}.new`, text)
+    await rename(`${file}.new`, file)
+  }
+  const declare = async (weights: Readonly<Record<string, number>>): Promise<void> =>
+    write(
+      JSON.stringify({
+        check: { interval: 300, timeout: 1000, rise: 1, fall: 2 },
+        drain: { timeout: 10_000 },
+        virtualServers: [
+          {
+            ...{ protocol: 'tcp', address: vip, port: 80, scheduler: 'rr', health: { path: '/' } },
+            destinations: Object.entries(weights).map(([address, weight]) => ({
+              ...{ address, weight, forwarding: 'nat' },
+            })),
+          },
+        ],
+      }),
+    )
+  await declare({ [one.address]: 1, [two.address]: 1, [three.address]: 1 })
+  const daemon = director.start('setpriv', [
+    ...capabilities,
+    ...['--', process.execPath, controller, file],
+  ])
+  cluster.defer(daemon.stop)
+
+  const rules = async (): Promise<string[]> =>
+    (await director.run('ipvsadm', ['-Sn'])).trim().split('\n').sort()
+  const service = `-A -t ${vip}:80 -s rr`
+  const rule = (address: string, weight = 1): string =>
+    `-a -t ${vip}:80 -r ${address}:80 -m -w ${weight}`
+  /** The rules once they are these, or after half a minute as they are. */
+  const settled = async (...expected: string[]): Promise<boolean> => {
+    const deadline = Date.now() + 30_000
+    const wanted = [service, ...expected].sort().join('\n')
+    while (Date.now() < deadline) {
+      if ((await rules()).join('\n') === wanted) return true
+      await Promise.race([daemon.failed, sleep(200)])
+    }
+    t.comment(await rules())
+    return false
+  }
+  t.ok(await settled(rule(one.address), rule(two.address), rule(three.address)), 'it serves')
+  t.same((await cluster.get(3)).sort(), [1, 2, 3])
+
+  await two.run('ip', ['link', 'set', 'eth0', 'down'])
+  t.ok(await settled(rule(one.address), rule(three.address)), 'who does not answer goes')
+  t.same((await cluster.get(4)).sort(), [1, 1, 3, 3])
+
+  await director.run('ipvsadm', ['-d', '-t', `${vip}:80`, '-r', `${one.address}:80`])
+  t.ok(await settled(rule(one.address), rule(three.address)), 'what another changed is put right')
+
+  await write('{ "virtualServers": [{ "protocol": "tpc" }] }')
+  await declare({ [one.address]: 5, [two.address]: 1 })
+  t.ok(await settled(rule(one.address, 5)), 'the file has changed')
+
+  await two.run('ip', ['link', 'set', 'eth0', 'up'])
+  await two.run('ip', ['route', 'add', 'default', 'via', director.address])
+  t.ok(await settled(rule(one.address, 5), rule(two.address)), 'who answers again comes back')
+
+  const metrics = await director.run('curl', ['-s', 'http://127.0.0.1:9117/metrics'])
+  t.match(metrics, /^ipvs_controller_drains_total\{ended="drained"\} 2$/m)
+  t.match(metrics, /^ipvs_controller_unhealthy_destinations 0$/m)
+  t.match(metrics, new RegExp(`^node_ipvs_backend_weight\\{.*"${one.address}".*\\} 5$`, 'm'))
+})
