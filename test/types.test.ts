@@ -55,6 +55,10 @@ const right: Readonly<Record<string, string>> = {
   'what is read is a desired state': `await ipvs.apply(await ipvs.snapshot()); await ipvs.plan(await ipvs.snapshot({ bigint: true }), { keepWeights: true })`,
   'a plan goes into a batch': `const { changes } = await ipvs.plan([]); return ipvs.batch(changes)`,
   'a change by its verb': `const [change] = (await ipvs.plan([])).changes; return change?.op === 'editDestination' ? [change.before.weight.toFixed(), change.after.weight.toFixed(), change.destination.address] : change?.before`,
+  'a drain': `const { drained, ended, remaining } = await ipvs.drainDestination(tcp, { address: '::1' }, { timeout: 1, interval: 1, waitFor: ['active', 'inactive'], onProgress: ({ elapsed, waitingFor }) => { void [elapsed.toFixed(), waitingFor.length] }, remove: false, signal }); return [drained, ended === 'timeout', remaining.activeConnections]`,
+  'drains are resumed': `for (const { service, destination } of await ipvs.listDrains()) { await ipvs.drainDestination(service, destination); await ipvs.drainService(service, { waitFor: 'active' }) }`,
+  watching: `for await (const { at, elapsed, added, removed, changed, stats } of ipvs.watch({ interval: 1, signal })) { for (const { service, destination } of [...added, ...removed]) { if (destination) await ipvs.deleteDestination(service, destination); else await ipvs.addService(service) } for (const { before, properties } of changed) { void [before.stats.bytesIn, properties.length] } const total: number = stats[0]?.delta.bytesIn ?? at + elapsed; return total } return 0`,
+  'watching with bigint': `for await (const { stats } of ipvs.watch({ bigint: true, stats: true, consistent: true })) { const totals: bigint[] = stats.map(({ delta }) => delta.bytesIn); return totals } return []`,
   'adding whatever is there': `await ipvs.addService(tcp, { ifExists: 'edit', signal }); await ipvs.deleteDestination(tcp, { address: '::1' }, { ifMissing: 'ignore' })`,
 }
 
@@ -239,6 +243,15 @@ const wrong: Readonly<Record<string, readonly [code: string, complaint: RegExp]>
     `await ipvs.addService(tcp, { ifMissing: 'ignore' })`,
     /ifMissing/,
   ],
+  'a drain that waits for something else': [
+    `await ipvs.drainService(tcp, { waitFor: ['idle'] })`,
+    /"idle"/,
+  ],
+  'a misspelt option of a drain': [
+    `await ipvs.drainDestination(tcp, { address: '::1' }, { timeOut: 1 })`,
+    /timeOut/,
+  ],
+  'a misspelt option of watching': [`return ipvs.watch({ intervall: 1 })`, /intervall/],
   'a signal that is none': [`await ipvs.clear({ signal: 'now' })`, /AbortSignal/],
   'a namespace that is none': [`await openIpvs({ netns: true })`, /'true' is not assignable/],
   'a sysctl that is no value': [
