@@ -101,9 +101,8 @@ export interface Draining {
    * that comes when it is already being deleted is too late. A destination whose weight was 0 is
    * drained like any other, which is how an interrupted drain is resumed; its weight before is 0.
    *
-   * A service without destinations of weight refuses connections. Schedulers `sh` and `mh` drop the
-   * new connections of a destination of weight 0 unless they have the flag `sh-fallback` or
-   * `mh-fallback`.
+   * A service all of whose weights are 0 refuses connections. The scheduler `dh`, and `sh` and `mh`
+   * without `sh-fallback` or `mh-fallback`, drop what would have gone to a destination of weight 0.
    *
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
    */
