@@ -185,7 +185,6 @@ export const directorSteps = (value: unknown): Step[] => {
           looseReversePath(
             "requests are accepted also where the client's route leads over another device",
             devices,
-            'loose',
           ),
         ]
       : []),

@@ -4,7 +4,7 @@ import type { Address } from './address.js'
 import { takeTunnel } from './destination.js'
 import type { TunnelDevice } from './link.js'
 import { bringUp, createTunnelDevice, haveVips, openGuePort } from './link-steps.js'
-import { hideFromArp, looseReversePath } from './setting-steps.js'
+import { hideFromArp, noReversePath } from './setting-steps.js'
 import type { Step } from './trail.js'
 import {
   orDefault,
@@ -88,10 +88,9 @@ const tunnelSteps = (family: Family, tunnel: Tunnel, parent: string): Step[] => 
     createTunnelDevice("the director's packets come in a tunnel, which ends here", receiver),
     ...(family === 'ipv4'
       ? [
-          looseReversePath(
+          noReversePath(
             'packets of clients come out of the tunnel, while the route to them leads elsewhere',
-            [device],
-            'off',
+            device,
           ),
         ]
       : []),

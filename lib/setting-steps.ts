@@ -65,25 +65,44 @@ const STRICT = 1
 const LOOSE = 2
 
 /**
- * Ends a strict check of where packets come from: `off` where nothing else asks for one, else loose.
- * The kernel takes the larger of `all` and the device, so that 2 also overrules a strict `all`,
- * which stays for the other devices.
+ * Loosens a strict check of where packets come from. The kernel takes the larger of `all` and the
+ * device, so that 2 also overrules a strict `all`, which stays for the other devices.
  */
-export const looseReversePath = (
-  why: string,
-  devices: readonly string[],
-  wanted: 'off' | 'loose',
-): Step =>
+export const looseReversePath = (why: string, devices: readonly string[]): Step =>
   settings(why, async (native) => {
     const wishes: Wish[] = []
     for (const device of devices) {
-      const { all, effective } = await readLarger(native, 'ipv4', device, 'rp_filter')
+      const { effective } = await readLarger(native, 'ipv4', device, 'rp_filter')
       if (effective !== STRICT) continue
-      const value = wanted === 'off' && all !== STRICT ? 0 : LOOSE
-      wishes.push({ setting: devicePath('ipv4', device, 'rp_filter'), value: String(value) })
+      wishes.push({ setting: devicePath('ipv4', device, 'rp_filter'), value: String(LOOSE) })
     }
     return wishes
   })
+
+/**
+ * Ends the check of where packets come from for a device that has no address, where the loose check
+ * fails too (__fib_validate_source() of net/ipv4/fib_frontend.c). That needs 0 in `all` as well: what
+ * `all` asked for is then asked of each other device, and of those to come, so that these are
+ * checked as before.
+ */
+export const noReversePath = (why: string, tunnel: string): Step =>
+  settings(why, async (native) => {
+    const { all } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
+    const off = [tunnel, 'all'].map((device) => ({ ...filterOf(device), value: '0' }))
+    if (all === 0) return off
+    const links = await listLinks(native)
+    const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
+    const kept = ['default', ...others].map((device) => ({
+      ...filterOf(device),
+      value: String(all),
+      orElse: (own: string) => Number(own) >= all,
+    }))
+    return [...kept, ...off]
+  })
+
+const filterOf = (device: string): Pick<Wish, 'setting'> => ({
+  setting: devicePath('ipv4', device, 'rp_filter'),
+})
 
 /** The devices' names, or those of all devices but `lo`. */
 export const devicesOr = async (

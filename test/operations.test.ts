@@ -198,6 +198,8 @@ const readers = [
   'listServices',
   'listDestinations',
   'snapshot',
+  'stream',
+  'columns',
   'batch',
   'timeouts',
   'syncDaemons',

@@ -41,9 +41,9 @@ export const checkTunnel = async (facts: Facts): Promise<DiagnosisFinding[]> => 
       : error('TUNNEL', `${device} is down: nothing comes out of it.`, `Set ${device} up.`),
   )
   const filter = await effective(facts, device, 'rp_filter')
-  if (filter === 1) {
-    const message = `${device} filters strictly by the way back (rp_filter is 1): packets of clients that come out of it are dropped.`
-    const cure = `host.setSysctl('net.ipv4.conf.${device}.rp_filter', 2)`
+  if (filter !== 0) {
+    const message = `${device} filters by the way back (rp_filter is ${filter}), which fails without an address on it: packets of clients that come out of it are dropped.`
+    const cure = `host.prepareRealServer() sets net.ipv4.conf.${device}.rp_filter and net.ipv4.conf.all.rp_filter to 0, and the other devices to what 'all' was.`
     findings.push(error('RP_FILTER', message, cure))
   } else findings.push(fine('RP_FILTER', `${device} lets clients' packets pass.`))
   return findings

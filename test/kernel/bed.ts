@@ -1,6 +1,7 @@
 // What every kernel test needs: a network namespace of its own, and the kernel's own view of it.
 
 import { execFile } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 import { openHost, openIpvs } from 'ipvs-netlink'
@@ -81,3 +82,16 @@ export const schedulersOf = async ({ ipvs }: Bed): Promise<readonly string[]> =>
 }
 
 export { refusal, tcp, udp6 } from '../scenarios/scene.js'
+
+/** Unloads IPVS with all its schedulers and engines; only in a machine of our own. */
+export const unloadIpvs = async (): Promise<void> => {
+  if (process.env['VM_KERNEL'] === undefined) return
+  const modules = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
+  // The namespaces of earlier tests, which hold them, go by and by.
+  for (let tries = 0; (await run('lsmod')).includes('ip_vs'); ++tries) {
+    await run('modprobe', '-r', '-a', ...modules, 'ip_vs').catch(async (error: unknown) => {
+      if (tries === 50) throw error
+      await sleep(200)
+    })
+  }
+}

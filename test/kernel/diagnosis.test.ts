@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import type { Diagnosis } from 'ipvs-netlink'
 
-import { makeBed, run, tcp } from './bed.js'
+import { makeBed, run, tcp, unloadIpvs } from './bed.js'
 
 const exec = promisify(execFile)
 
@@ -15,7 +15,7 @@ const find = ({ findings }: Diagnosis, code: string): { severity?: string; messa
   findings.find((each) => each.code === code) ?? {}
 
 t.test('before IPVS is loaded, and after', async (t) => {
-  await run('sh', '-c', 'modprobe -r ip_vs_wlc ip_vs_lblc ip_vs_lblcr ip_vs 2>/dev/null || true')
+  await unloadIpvs()
   const { host, ipvs } = await makeBed(t)
   const profile = { role: 'director', forwarding: 'dr', vip: tcp.address } as const
   const before = await host.diagnose(profile)
@@ -79,6 +79,8 @@ t.test('a tunnel of a real server', async (t) => {
   await inside('ip', 'link', 'set', 'tunl0', 'up')
   t.same(await severities(), ['RP_FILTER error', 'TUNNEL ok'])
   await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=2')
+  t.same(await severities(), ['RP_FILTER error', 'TUNNEL ok'], 'it has no address')
+  await inside('sysctl', '-qw', 'net.ipv4.conf.tunl0.rp_filter=0')
   t.same(await severities(), ['RP_FILTER ok', 'TUNNEL ok'])
 })
 

@@ -9,8 +9,6 @@ import { createFakeIpvs } from 'ipvs-netlink/testing'
 
 import { makeBed } from './bed.js'
 
-t.setTimeout(240_000)
-
 // Few names, so that calls meet: what one adds the next edits, and another finds missing.
 
 const oneOf = fc.constantFrom

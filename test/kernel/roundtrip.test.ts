@@ -31,8 +31,6 @@ import type { Bed } from './bed.js'
 
 const exec = promisify(execFile)
 
-t.setTimeout(240_000)
-
 const rulesOf = async ({ rules }: Bed): Promise<string[]> => (await rules()).map(canonicalRule)
 
 /** All of them, or it says which one was refused and why. */

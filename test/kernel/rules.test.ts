@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import fc from 'fast-check'
 import t from 'tap'
@@ -29,10 +29,8 @@ import {
   operationsFor,
 } from '../fixtures/tables.js'
 import type { Model } from '../fixtures/tables.js'
-import { makeBed, run, schedulersOf, tcp } from './bed.js'
+import { makeBed, schedulersOf, tcp, unloadIpvs } from './bed.js'
 import type { Bed } from './bed.js'
-
-t.setTimeout(240_000)
 
 interface Ran {
   readonly stdout: string
@@ -202,19 +200,6 @@ t.test('byte for byte, where nothing is lost', async (t) => {
 
 const kept = '-a -t 124.126.147.168:80 -r 192.168.0.3:80 -m -w 3 -x 100 -y 50\n'
 
-/** As after a reboot, where nobody else needs the modules: in a virtual machine of our own. */
-const unloadModules = async (): Promise<void> => {
-  if (process.env['VM_KERNEL'] === undefined) return
-  const modules = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
-  // The namespaces of earlier tests, which hold them, go by and by.
-  for (let tries = 0; (await run('lsmod')).includes('ip_vs'); ++tries) {
-    await run('modprobe', '-r', '-a', ...modules, 'ip_vs').catch(async (error: unknown) => {
-      if (tries === 50) throw error
-      await sleep(200)
-    })
-  }
-}
-
 t.test('a file survives a reboot', async (t) => {
   const path = join(t.testdir({}), 'ipvsadm.rules')
   const bed = await makeBed(t)
@@ -225,7 +210,7 @@ t.test('a file survives a reboot', async (t) => {
   t.match(saved, kept)
   await bed.ipvs.clear()
   await bed.ipvs.close()
-  await unloadModules()
+  await unloadIpvs()
 
   const after = await makeBed(t)
   t.equal(await theirs(after), '')

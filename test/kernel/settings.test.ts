@@ -10,7 +10,7 @@ import t from 'tap'
 import { openHost } from 'ipvs-netlink'
 import { ipvsSettingTable, kernelName } from '#lib/settings'
 
-import { makeBed, refusal, run } from './bed.js'
+import { makeBed, refusal, run, unloadIpvs } from './bed.js'
 
 const exec = promisify(execFile)
 
@@ -21,7 +21,7 @@ const isSince = (version: string): boolean => {
 }
 
 t.test('the first call loads IPVS', async (t) => {
-  await run('sh', '-c', 'modprobe -r ip_vs_lblc ip_vs_lblcr ip_vs 2>/dev/null || true')
+  await unloadIpvs()
   const { host } = await makeBed(t)
   t.equal((await host.ipvsSettings()).expireNodestConn, false)
 })
