@@ -82,8 +82,8 @@ export const looseReversePath = (why: string, devices: readonly string[]): Step 
 /**
  * Ends the check of where packets come from for a device that has no address, where the loose check
  * fails too (__fib_validate_source() of net/ipv4/fib_frontend.c). That needs 0 in `all` as well: what
- * `all` asked for is then asked of each other device, and of those to come, so that these are
- * checked as before.
+ * `all` asked for is then asked of each other device. `default` stays, since the kernel copies what
+ * is written there to the devices that are.
  */
 export const noReversePath = (why: string, tunnel: string): Step =>
   settings(why, async (native) => {
@@ -92,7 +92,7 @@ export const noReversePath = (why: string, tunnel: string): Step =>
     if (all === 0) return off
     const links = await listLinks(native)
     const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
-    const kept = ['default', ...others].map((device) => ({
+    const kept = others.map((device) => ({
       ...filterOf(device),
       value: String(all),
       orElse: (own: string) => Number(own) >= all,

@@ -139,7 +139,7 @@ bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
   size_t row = 0;
   while (reader.Next(&attribute)) {
     const size_t found = FindRow(table, attribute.type, row);
-    if (found == table.count) continue;
+    if (found >= table.count) continue;
     row = found + 1 < table.count ? found + 1 : 0;
     // The nest of 64-bit counters wins, in whichever order the two arrive.
     if (table.rows[found].wire == Wire::kCountersOld) {
