@@ -119,6 +119,14 @@ const makePlaces = () => {
   }
 }
 
+/** An IPv4 address, in a place with room for the other family's, where something older may stand. */
+const writeAddress = (words: Uint32Array, at: number, word: number): void => {
+  words[at] = word
+  words[at + 1] = 0
+  words[at + 2] = 0
+  words[at + 3] = 0
+}
+
 /** Writes into any memory: each word that means anything is written. */
 export class DirectWriter {
   readonly #places = makePlaces()
@@ -216,7 +224,7 @@ export class DirectWriter {
     words[at + places.servicePresent] = places.serviceBits
     words[at + places.serviceFamily] = familyNumbers.ipv4
     words[at + places.protocol] = number
-    words[at + places.serviceAddress] = word
+    writeAddress(words, at + places.serviceAddress, word)
     words[at + places.servicePort] = port
     return port
   }
@@ -229,7 +237,7 @@ export class DirectWriter {
     const places = this.#places
     words[at + places.destinationPresent] = places.keyBits
     words[at + places.family] = familyNumbers.ipv4
-    words[at + places.address] = word
+    writeAddress(words, at + places.address, word)
     words[at + places.port] = port
     return true
   }

@@ -54,8 +54,6 @@ export const directWriter = (): DirectWriter => {
   return writer
 }
 
-const okay = { ok: true } as const
-
 /** Four changes: more than one call makes. */
 const firstCount = 4
 
@@ -129,6 +127,8 @@ export class Group {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
+    // Whoever had a change in it may have given up on it.
+    this.done.catch(() => undefined)
   }
 
   /** Resolves, never rejects, once all changes are written; undefined when they are. */
@@ -164,14 +164,18 @@ export class Group {
   /** Adds a plain change; -1 when it is for {@link add}, with all checks. */
   addDirect(verb: DirectVerb, service: unknown, destination: unknown): number {
     const at = this.#next() >> 2
+    const number = this.#count
     const written = directWriter().write(this.#memory.words, at, verb, service, destination)
-    return written ? this.#count++ : -1
+    // A getter of the caller's may have added a change of its own in this place.
+    return written && number === this.#count ? this.#count++ : -1
   }
 
   /** As {@link addDirect}, for an element of a batch. */
   addOperation(operation: unknown): number {
     const at = this.#next() >> 2
-    return directWriter().writeNext(this.#memory.words, at, operation) ? this.#count++ : -1
+    const number = this.#count
+    const written = directWriter().writeNext(this.#memory.words, at, operation)
+    return written && number === this.#count ? this.#count++ : -1
   }
 
   /** Takes back the changes from this number on. */
@@ -226,7 +230,7 @@ export class Group {
 
   /** What a batch answers. */
   outcomes(): OperationOutcome[] {
-    const outcomes = new Array<OperationOutcome>(this.#count).fill(okay)
+    const outcomes = Array.from({ length: this.#count }, (): OperationOutcome => ({ ok: true }))
     for (const index of this.failures()) {
       const error = this.errorAt(index)
       if (error) outcomes[index] = { ok: false, error }

@@ -283,3 +283,35 @@ t.test("its records have the fields of the addon's", async (t) => {
     t.same(fields(fakeLayout[name]), fields(layout[name]), name)
   }
 })
+
+t.test('large groups of one family leave nothing behind for those of the other', async (t) => {
+  const ipvs = createFakeIpvs()
+  const six = { protocol: 'tcp', address: '2001:db8::1', port: 80 } as const
+  const networks = [
+    { service: six, addressOf: (index: number) => `2001:db8::2:${index}` },
+    { service: tcp, addressOf: (index: number) => `10.1.${index >> 8}.${index & 255}` },
+  ]
+  for (const { service, addressOf } of networks) {
+    await ipvs.addService(service)
+    const outcomes = await ipvs.batch(
+      Array.from({ length: 1000 }, (_, index) => ({
+        op: 'addDestination',
+        service,
+        destination: { address: addressOf(index + 1) },
+      })),
+    )
+    t.same(
+      outcomes.filter(({ ok }) => !ok),
+      [],
+    )
+    t.equal((await ipvs.listDestinations(service)).length, 1000)
+  }
+})
+
+t.test("a batch's outcomes are the caller's own", async (t) => {
+  const ipvs = createFakeIpvs()
+  const [first, second] = await ipvs.batch([{ op: 'clear' }, { op: 'clear' }])
+  t.not(first, second)
+  Object.assign(first ?? {}, { ok: false })
+  t.same(await ipvs.batch([{ op: 'clear' }]), [{ ok: true }])
+})
