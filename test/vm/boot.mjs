@@ -45,7 +45,7 @@ const consoleTail = 64 * 1024
 const socket = 'share.socket'
 
 const commandLine =
-  'console=ttyS0 quiet panic=-1 mitigations=off nokaslr cryptomgr.notests log_buf_len=1M'
+  'console=ttyS0 quiet panic=-1 mitigations=off nokaslr norandmaps cryptomgr.notests log_buf_len=1M'
 
 /** @param {import('node:child_process').ChildProcess} child */
 function tail(child) {
