@@ -25,7 +25,7 @@ export class Machine {
    * @param {{ input?: string, timeout?: number, mayFail?: boolean }} [options]
    */
   async run(program, args, options) {
-    return await run('ip', ['netns', 'exec', this.namespace, program, ...args], options)
+    return await run(program, args, { ...options, netns: this.netns })
   }
 
   /** @param {string} program @param {readonly string[]} args */

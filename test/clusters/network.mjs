@@ -119,7 +119,7 @@ export class Network {
   async #set({ id, forwards = false }, settings) {
     const all = [...settings, ...(forwards ? forwarding : [])]
     if (all.length > 0)
-      await run('ip', ['netns', 'exec', this.namespace(id), 'sysctl', '-q', '-w', ...all])
+      await run('sysctl', ['-q', '-w', ...all], { netns: `/run/netns/${this.namespace(id)}` })
   }
 
   #cables() {

@@ -2,30 +2,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
+import { launch, run as runToEnd } from '../support/launcher.mjs'
 
 /**
  * Runs a program to its end and answers what it wrote to its standard output.
  *
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ input?: string, timeout?: number, mayFail?: boolean }} [options] timeout in milliseconds;
- *   mayFail: answer the output whatever the exit status
+ * @param {{ netns?: string, input?: string, timeout?: number, mayFail?: boolean }} [options] netns: path of the network
+ *   namespace to run it in; timeout in milliseconds; mayFail: answer the output whatever the exit status
  */
-export async function run(program, args, { input = '', timeout = 20_000, mayFail = false } = {}) {
-  const child = spawn(program, args, { timeout, killSignal: 'SIGKILL' })
-  // A program that ends without reading everything breaks the pipe; its status tells what happened.
-  child.stdin.on('error', () => {}).end(input)
-  const [stdout, stderr, [status]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ])
-  if (status !== 0 && !mayFail) {
-    const why =
-      stderr.trim() || (status === null ? `no end within ${timeout} ms` : `status ${status}`)
-    throw new Error(`${program} ${args.join(' ')}: ${why}\n${input}`.trimEnd())
-  }
-  return stdout
+export async function run(program, args, { mayFail = false, ...options } = {}) {
+  const limited = { timeout: 20_000, ...options }
+  if (!mayFail) return await runToEnd([program, ...args], limited)
+  return (await launch([program, ...args], limited)).stdout
 }
 
 /**

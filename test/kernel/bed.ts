@@ -1,30 +1,24 @@
 // What every kernel test needs: a network namespace of its own, and the kernel's own view of it.
 
-import { execFile } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 
 import { openHost, openIpvs } from 'ipvs-netlink'
 import type { Host } from 'ipvs-netlink'
 import type { Test } from 'tap'
 
+import { addNamespace, deleteNamespace, run as runToEnd } from '../../test/support/launcher.mjs'
 import { tcp } from '../scenarios/scene.js'
 import type { Scene } from '../scenarios/scene.js'
 
-const exec = promisify(execFile)
-
 /** Runs a program and answers its standard output; rejects when it fails. */
-export const run = async (program: string, ...args: string[]): Promise<string> => {
-  const { stdout } = await exec(program, args, { timeout: 60_000 })
-  return stdout
-}
+export const run = async (...argv: string[]): Promise<string> => runToEnd(argv)
 
 export interface Bed extends Scene {
   /** Path of the namespace. */
   readonly netns: string
   readonly host: Host
   /** Runs a program inside the namespace. */
-  readonly inside: (program: string, ...args: string[]) => Promise<string>
+  readonly inside: (...argv: string[]) => Promise<string>
 }
 
 let count = 0
@@ -32,17 +26,15 @@ let count = 0
 /** A fresh namespace with handles on it; both go when the test ends. */
 export const makeBed = async (t: Test): Promise<Bed> => {
   const name = `bed-${process.pid}-${++count}`
-  await run('ip', 'netns', 'add', name)
   const netns = `/run/netns/${name}`
-  const inside = async (program: string, ...args: string[]): Promise<string> =>
-    run('ip', 'netns', 'exec', name, program, ...args)
-  await inside('ip', 'link', 'set', 'lo', 'up')
+  await addNamespace(netns)
+  const inside = async (...argv: string[]): Promise<string> => runToEnd(argv, { netns })
   const ipvs = await openIpvs({ netns })
   const host = await openHost({ netns })
   t.teardown(async () => {
     await ipvs.close()
     await host.close()
-    await run('ip', 'netns', 'delete', name)
+    await deleteNamespace(netns)
   })
   const rules = async (): Promise<string[]> => {
     const text = await inside('ipvsadm', '-Sn')

@@ -2,16 +2,13 @@
 // writes is what we read, and what we read can be written back. Rules and descriptions are rendered
 // here, from a model that knows nothing of the library.
 
-import { execFile } from 'node:child_process'
-import { basename } from 'node:path'
-import { promisify } from 'node:util'
-
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
 
 import type { Ipvs, Operation, VirtualServerState } from 'ipvs-netlink'
 
+import { launch } from '../../test/support/launcher.mjs'
 import {
   anyTable,
   canonicalRule,
@@ -28,8 +25,6 @@ import {
 import type { Model, Values } from '../fixtures/tables.js'
 import { makeBed, schedulersOf } from './bed.js'
 import type { Bed } from './bed.js'
-
-const exec = promisify(execFile)
 
 const rulesOf = async ({ rules }: Bed): Promise<string[]> => (await rules()).map(canonicalRule)
 
@@ -68,7 +63,7 @@ const check = async (
 
 t.test('what we write is what ipvsadm reads', async (t) => {
   const bed = await makeBed(t)
-  await check(t, anyTable(150, await schedulersOf(bed), longestOfOurs), async (models) => {
+  await check(t, anyTable(75, await schedulersOf(bed), longestOfOurs), async (models) => {
     await write(bed.ipvs, models)
     mustBeSame('ipvsadm -Sn', await rulesOf(bed), savedRules(models))
     mustBeSame('snapshot', linesOf(await bed.ipvs.snapshot()), expectedLines(models))
@@ -76,17 +71,14 @@ t.test('what we write is what ipvsadm reads', async (t) => {
 })
 
 /** Standard input for a program inside the namespace. */
-const feed = async (bed: Bed, input: string, ...command: string[]): Promise<void> => {
-  const name = basename(bed.netns)
-  const running = exec('ip', ['netns', 'exec', name, ...command], { timeout: 60_000 })
-  running.child.stdin?.end(input)
-  const { stderr } = await running
-  if (stderr !== '') throw new Error(stderr)
+const feed = async ({ netns }: Bed, input: string, ...command: string[]): Promise<void> => {
+  const { status, stderr } = await launch(command, { netns, input })
+  if (status !== 0 || stderr !== '') throw new Error(stderr || `status ${status}`)
 }
 
 t.test('what ipvsadm writes is what we read, every default filled in', async (t) => {
   const bed = await makeBed(t)
-  await check(t, anyTable(100, await schedulersOf(bed), longestOfIpvsadm), async (models) => {
+  await check(t, anyTable(75, await schedulersOf(bed), longestOfIpvsadm), async (models) => {
     await bed.ipvs.clear()
     await feed(bed, `${models.flatMap(restorable).join('\n')}\n`, 'ipvsadm', '-R')
     mustBeSame('snapshot', linesOf(await bed.ipvs.snapshot()), expectedLines(models))

@@ -1,18 +1,14 @@
 // The table of IPVS's settings against what this kernel really has, and the doors of /proc/sys.
 
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises'
 import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 
 import t from 'tap'
 import { openHost } from 'ipvs-netlink'
 import { ipvsSettingTable, kernelName } from '#lib/settings'
 
 import { makeBed, refusal, run, unloadIpvs } from './bed.js'
-
-const exec = promisify(execFile)
 
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const isSince = (version: string): boolean => {
@@ -193,7 +189,8 @@ t.test('what is mounted over /proc/sys/net is not followed out of it', async (t)
     }
     await host.close()`,
   )
-  const { stdout } = await exec('unshare', [
+  const stdout = await run(
+    'unshare',
     '-m',
     'sh',
     '-ec',
@@ -205,7 +202,7 @@ t.test('what is mounted over /proc/sys/net is not followed out of it', async (t)
     cp ${secret} /proc/sys/net/core/file
     ln -s /proc/sys/kernel/hostname /proc/sys/net/core/link
     exec ${process.execPath} ${script}`,
-  ])
+  )
   t.same(
     stdout.trim().split('\n'),
     ['net.link', 'net.folder.secret', 'net.file', 'net.core.file', 'net.core.link'].map(
