@@ -5,7 +5,10 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { ConnectionEntry, ConnectionFilter, Ipvs } from 'ipvs-netlink'
 
-import { makeBed, udp6 } from './bed.js'
+import { loadAddon } from '#lib/native'
+import type { RecordsReply } from '../../types/addon.js'
+
+import { datagrams, makeBed, udp6 } from './bed.js'
 import type { Bed } from './bed.js'
 
 const udp = { protocol: 'udp', address: '10.0.0.1', port: 5060 } as const
@@ -101,4 +104,48 @@ t.test('connections and templates of every kind, as ipvsadm shows them', async (
   t.equal((await collect(ipvs, { destination: { address: '127.0.0.1' } })).length, 2)
   t.equal((await collect(ipvs, { destination: { address: '::1', port: 5353 } })).length, 2)
   t.equal((await collect(ipvs, { state: ['NONE', 'ASSURED'] })).length, 3)
+})
+
+/** The sizes of the pieces in which the table was read. */
+const pieces: number[] = []
+
+type Native = InstanceType<ReturnType<typeof loadAddon>['Connection']>
+
+const addon = loadAddon() as { Connection: new (...options: never[]) => Native }
+
+addon.Connection = class extends addon.Connection {
+  override async readTable(table: Parameters<Native['readTable']>[0]): Promise<RecordsReply> {
+    const reply = await super.readTable(table)
+    pieces.push(reply.records.byteLength)
+    return reply
+  }
+}
+
+t.test('a long table is read piece by piece, and no further than is asked for', async (t) => {
+  const bed = await makeLoop(t)
+  const { ipvs, inside } = bed
+  const count = 3000
+  await ipvs.addService({ ...udp, scheduler: 'rr' })
+  await ipvs.addDestination(udp, { address: '127.0.0.1', forwarding: 'nat' })
+  await inside('perl', '-e', datagrams, '10.0.0.1', '5060', String(count))
+  const seen = (await shown(bed)).length
+  t.ok(seen > 0.9 * count, `${seen} connections, as some ports came twice`)
+
+  pieces.length = 0
+  const all = await collect(ipvs)
+  t.same(all.map(row).sort(), await shown(bed))
+  const total = pieces.reduce((sum, size) => sum + size, 0)
+  t.ok(total > 65 * seen, `${total} bytes in ${pieces.length} pieces`)
+  t.ok(Math.max(...pieces) <= 65536, 'no piece is longer than 64 KiB')
+
+  pieces.length = 0
+  for await (const entry of ipvs.connections()) {
+    t.equal(entry.protocol, 'udp')
+    break
+  }
+  t.equal(pieces.length, 1, 'whoever stops early has read one piece')
+
+  pieces.length = 0
+  t.same(await collect(ipvs, { state: 'ESTABLISHED' }), [])
+  t.ok(pieces.length > 2, 'and a filter is no reason to keep anything')
 })

@@ -7,8 +7,6 @@ import t from 'tap'
 import type { Test } from 'tap'
 
 import type { DesiredStateOptions, Ipvs, VirtualServer } from 'ipvs-netlink'
-import { commands } from '#lib/commands'
-import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 
@@ -26,6 +24,7 @@ import {
 import type { Model } from '../fixtures/tables.js'
 import { makeBed, schedulersOf, tcp } from './bed.js'
 import type { Bed } from './bed.js'
+import { sendRaw } from './raw.js'
 
 /** Changes that reached the kernel. */
 let sent = 0
@@ -208,25 +207,6 @@ t.test('destinations on the director itself and of another family stay as declar
     desired.flatMap(({ destinations }) => destinations.map(({ forwarding }) => forwarding)).sort(),
   )
 })
-
-/** Sends what no check of the library has seen, as another program can. */
-const sendRaw = async (
-  netns: string,
-  command: keyof typeof commands,
-  service: Parameters<ReturnType<typeof recordFormat>['service']['write']>[2],
-  destination?: Parameters<ReturnType<typeof recordFormat>['destination']['write']>[2],
-): Promise<void> => {
-  const format = recordFormat()
-  const memory = new Memory(new ArrayBuffer(format.operation.size))
-  memory.setWord(0, commands[command])
-  format.service.write(memory, format.operation.service, service)
-  if (destination) format.destination.write(memory, format.operation.destination, destination)
-  const native = new Real(netns, 5000) as Native & { open(): Promise<unknown>; close(): void }
-  await native.open()
-  const { outcomes } = await native.apply(memory.bytes)
-  native.close()
-  if (new Int32Array(outcomes)[0] !== 0) throw new Error(`the kernel refused ${command}`)
-}
 
 t.test('what is not declared stays, unless it is ours and pruned', async (t) => {
   const { ipvs, netns, inside, rules } = await makeBed(t)
