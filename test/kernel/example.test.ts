@@ -25,7 +25,7 @@ t.test('the example keeps a cluster as its file says', async (t) => {
   if (!one || !two || !three) throw new Error('three real servers are expected')
   const host = await openHost({ netns: director.netns })
   cluster.defer(() => host.close())
-  await host.ipForward(true)
+  await host.prepareDirector({ forwarding: 'nat', vip, device: ['eth1', 'eth0'] })
 
   const directory = await mkdtemp(join(tmpdir(), 'controller-'))
   cluster.defer(() => rm(directory, { recursive: true }))
