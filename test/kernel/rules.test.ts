@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import fc from 'fast-check'
 import t from 'tap'
+import type { Test } from 'tap'
 
 import { openIpvs } from 'ipvs-netlink'
 import type { Ipvs } from 'ipvs-netlink'
@@ -126,20 +127,30 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
   t.same(judge([`${server} -m`], service), ['0:'], 'and this is one')
 })
 
+// To see a failure again: SEED=... as it was printed.
+const { SEED } = process.env
+
+/** Checks a property of one table, which is not made smaller when it breaks it. */
 const check = async (
+  t: Test,
   bed: Bed,
   holds: (models: readonly Model[]) => Promise<void>,
 ): Promise<void> => {
   // One less, so that the masks are those that both take.
   const tables = anyTable(60, await schedulersOf(bed), longestOfIpvsadm - 1)
-  await fc.assert(fc.asyncProperty(tables, holds), { numRuns: 1, endOnFailure: true })
+  const { failed, seed, errorInstance } = await fc.check(fc.asyncProperty(tables, holds), {
+    numRuns: 1,
+    endOnFailure: true,
+    ...(SEED !== undefined && { seed: Number(SEED) }),
+  })
+  t.notOk(failed, `seed ${seed}${failed ? `: ${String(errorInstance)}` : ''}`)
 }
 
 t.test(
   'any table is saved as ipvsadm saves it, and either restores what the other saved',
   async (t) => {
     const [bed, other] = [await makeBed(t), await makeBed(t)]
-    await check(bed, async (models) => {
+    await check(t, bed, async (models) => {
       await bed.ipvs.batch(operationsFor(models))
       const saved = await bed.ipvs.save()
       const rules = linesIn(await theirs(bed))
@@ -157,7 +168,9 @@ t.test(
       await other.ipvs.restore('')
       mustBeSame('restored nothing', linesIn(await theirs(other)), [])
       await other.ipvs.restore(rules.join('\n'))
-      mustBeSame('of ipvsadm -Sn', linesIn(await theirs(other)), rules)
+      // A list of flags that came out empty, of flag-3 alone, is none when it is read.
+      const kept = rules.map((rule) => rule.replace(/ -b $/, ''))
+      mustBeSame('of ipvsadm -Sn', linesIn(await theirs(other)), kept)
     })
   },
 )
