@@ -38,14 +38,14 @@ interface Site {
 const makeSite = async (t: Test): Promise<Site> => {
   const cluster = await buildNat()
   t.teardown(() => cluster.close())
-  const { director, realServers } = cluster
+  const { director, realServers, vip } = cluster
   const ipvs = await openIpvs({ netns: director.netns })
   const host = await openHost({ netns: director.netns })
   cluster.defer(async () => {
     await ipvs.close()
     await host.close()
   })
-  await host.ipForward(true)
+  await host.prepareDirector({ forwarding: 'nat', vip, device: ['eth1', 'eth0'] })
   for (const server of realServers) {
     const args = ['nc', '-ll', '-p', '81', '-e', '/bin/sh', '-c', slowly(server.address)]
     const { stop } = server.start('busybox', args)

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import fc from 'fast-check'
 import t from 'tap'
+import type { Test } from 'tap'
 
 import { openIpvs } from 'ipvs-netlink'
 import type { Ipvs } from 'ipvs-netlink'
@@ -88,11 +89,12 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
     .filter((text) => !takenByIpvsadm.includes(text) && !text.includes('\0'))
     // A process for each is slow here; without this line all of them pass.
     .filter((_, index) => index % 3 === 0)
-  // One run for each, since it stops at most faults. It says nothing when all is well.
+  // One run for each, since it stops at most faults. It says nothing when all is well. By a small
+  // shell, as each run is a copy of it first.
   const script = [
-    'ipvsadm -C; ipvsadm -R <<< "$SERVICE"',
+    'ipvsadm -C; ipvsadm -R << end\n$SERVICE\nend',
     'while IFS= read -r line; do',
-    'said=$(ipvsadm -R 2>&1 <<< "$line")',
+    'said=$(ipvsadm -R 2>&1 << end\n$line\nend\n)',
     'echo "$?:${said:+said}"',
     'done',
   ].join('\n')
@@ -103,7 +105,8 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
         lines.map((line) => `${line}\n`).join(''),
         'env',
         `SERVICE=${before}`,
-        'bash',
+        'busybox',
+        'sh',
         '-c',
         script,
       ).stdout,
@@ -126,20 +129,30 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
   t.same(judge([`${server} -m`], service), ['0:'], 'and this is one')
 })
 
+// To see a failure again: SEED=... as it was printed.
+const { SEED } = process.env
+
+/** Checks a property of one table, which is not made smaller when it breaks it. */
 const check = async (
+  t: Test,
   bed: Bed,
   holds: (models: readonly Model[]) => Promise<void>,
 ): Promise<void> => {
   // One less, so that the masks are those that both take.
   const tables = anyTable(60, await schedulersOf(bed), longestOfIpvsadm - 1)
-  await fc.assert(fc.asyncProperty(tables, holds), { numRuns: 1, endOnFailure: true })
+  const { failed, seed, errorInstance } = await fc.check(fc.asyncProperty(tables, holds), {
+    numRuns: 1,
+    endOnFailure: true,
+    ...(SEED !== undefined && { seed: Number(SEED) }),
+  })
+  t.notOk(failed, `seed ${seed}${failed ? `: ${String(errorInstance)}` : ''}`)
 }
 
 t.test(
   'any table is saved as ipvsadm saves it, and either restores what the other saved',
   async (t) => {
     const [bed, other] = [await makeBed(t), await makeBed(t)]
-    await check(bed, async (models) => {
+    await check(t, bed, async (models) => {
       await bed.ipvs.batch(operationsFor(models))
       const saved = await bed.ipvs.save()
       const rules = linesIn(await theirs(bed))
@@ -157,7 +170,9 @@ t.test(
       await other.ipvs.restore('')
       mustBeSame('restored nothing', linesIn(await theirs(other)), [])
       await other.ipvs.restore(rules.join('\n'))
-      mustBeSame('of ipvsadm -Sn', linesIn(await theirs(other)), rules)
+      // A list of flags that came out empty, of flag-3 alone, is none when it is read.
+      const kept = rules.map((rule) => rule.replace(/ -b $/, ''))
+      mustBeSame('of ipvsadm -Sn', linesIn(await theirs(other)), kept)
     })
   },
 )
