@@ -1,15 +1,11 @@
 // What diagnose() says of real kernels.
 
-import { execFile } from 'node:child_process'
 import { release } from 'node:os'
-import { promisify } from 'node:util'
 
 import t from 'tap'
 import type { Diagnosis } from 'ipvs-netlink'
 
 import { makeBed, run, tcp, unloadIpvs } from './bed.js'
-
-const exec = promisify(execFile)
 
 const find = ({ findings }: Diagnosis, code: string): { severity?: string; message?: string } =>
   findings.find((each) => each.code === code) ?? {}
@@ -101,11 +97,7 @@ t.test('without privileges, in a user namespace, and with a read-only /proc/sys'
       process.setuid(65534)
       await look('nobody')
     }`
-  const look = async (...how: string[]): Promise<string[]> => {
-    const [program = '', ...args] = how
-    const { stdout } = await exec(program, args)
-    return stdout.trim().split('\n')
-  }
+  const look = async (...how: string[]): Promise<string[]> => (await run(...how)).trim().split('\n')
   const node = [process.execPath, '--input-type=module', '-e', script]
   await run('modprobe', 'ip_vs')
   const readOnly =

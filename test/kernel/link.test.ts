@@ -2,6 +2,7 @@
 
 import t from 'tap'
 
+import { addNamespace, deleteNamespace, run as runToEnd } from '../../test/support/launcher.mjs'
 import { makeBed, refusal, run } from './bed.js'
 import type { Bed } from './bed.js'
 
@@ -85,7 +86,7 @@ t.test('many VIPs: only what differs is written, all or none', async (t) => {
 /** A neighbour of the bed's eth0, with the addresses that it has learnt. */
 const makeNeighbour = async (bed: Bed, name: string) => {
   const { inside, netns } = bed
-  await run('ip', 'netns', 'add', name)
+  await addNamespace(`/run/netns/${name}`)
   const there = (...args: string[]): Promise<string> => run('ip', '-n', name, ...args)
   const bedName = netns.replace(/.*\//, '')
   await there('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', bedName)
@@ -99,7 +100,7 @@ const makeNeighbour = async (bed: Bed, name: string) => {
   }
   return {
     there,
-    run: (...args: string[]) => run('ip', 'netns', 'exec', name, ...args),
+    run: (...argv: string[]) => runToEnd(argv, { netns: `/run/netns/${name}` }),
     /** What it believes of an address. */
     neighbour: async (address: string) => {
       const [entry] = JSON.parse(await there('-j', 'neighbour', 'show', 'to', address)) as {
@@ -108,7 +109,7 @@ const makeNeighbour = async (bed: Bed, name: string) => {
       }[]
       return entry
     },
-    close: () => run('ip', 'netns', 'delete', name),
+    close: () => deleteNamespace(`/run/netns/${name}`),
   }
 }
 

@@ -1,8 +1,7 @@
 // Rules as text, with ipvsadm as the judge both ways; and files of rules that survive a reboot.
 
-import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import fc from 'fast-check'
@@ -12,6 +11,7 @@ import type { Test } from 'tap'
 import { openIpvs } from 'ipvs-netlink'
 import type { Ipvs } from 'ipvs-netlink'
 
+import { launch } from '../../test/support/launcher.mjs'
 import {
   readOtherwise,
   server,
@@ -33,15 +33,9 @@ import type { Model } from '../fixtures/tables.js'
 import { makeBed, schedulersOf, tcp, unloadIpvs } from './bed.js'
 import type { Bed } from './bed.js'
 
-interface Ran {
-  readonly stdout: string
-  readonly stderr: string
-  readonly status: number | null
-}
-
 /** Runs a program inside the namespace with standard input, and answers whatever comes of it. */
-const feed = (bed: Bed, input: string, ...command: string[]): Ran =>
-  spawnSync('ip', ['netns', 'exec', basename(bed.netns), ...command], { input, encoding: 'utf8' })
+const feed = async ({ netns }: Bed, input: string, ...command: string[]) =>
+  launch(command, { netns, input })
 
 /** The table as ipvsadm saves it, exactly. */
 const theirs = async (bed: Bed): Promise<string> => bed.inside('ipvsadm', '-Sn')
@@ -69,7 +63,7 @@ t.test('what ipvsadm reads is what we read', async (t) => {
           : `${service}\n${text}`,
       ),
   ]
-  const ran = feed(they, texts.map((text) => `-C\n${text}\n-Sn\n`).join(''), 'ipvsadm', '-R')
+  const ran = await feed(they, texts.map((text) => `-C\n${text}\n-Sn\n`).join(''), 'ipvsadm', '-R')
   t.match(ran, { stderr: '', status: 0 })
   const ours: string[] = []
   for (const text of texts) {
@@ -98,35 +92,25 @@ t.test('what is no rule to us is none to ipvsadm', async (t) => {
     'echo "$?:${said:+said}"',
     'done',
   ].join('\n')
-  const judge = (lines: readonly string[], before: string): string[] =>
-    linesIn(
-      feed(
-        bed,
-        lines.map((line) => `${line}\n`).join(''),
-        'env',
-        `SERVICE=${before}`,
-        'busybox',
-        'sh',
-        '-c',
-        script,
-      ).stdout,
-    )
+  const judge = async (lines: readonly string[], before: string): Promise<string[]> => {
+    const command = ['env', `SERVICE=${before}`, 'busybox', 'sh', '-c', script]
+    const { stdout } = await feed(bed, lines.map((line) => `${line}\n`).join(''), ...command)
+    return linesIn(stdout)
+  }
+  const isServer = (text: string): boolean => text.includes('-r ')
   const outcomes = [
-    ...judge(
-      texts.filter((text) => !text.includes('-r ')),
+    ...(await judge(
+      texts.filter((text) => !isServer(text)),
       '',
-    ),
-    ...judge(
-      texts.filter((text) => text.includes('-r ')),
-      service,
-    ),
+    )),
+    ...(await judge(texts.filter(isServer), service)),
   ]
   t.equal(outcomes.length, texts.length)
   t.same(
     outcomes.filter((outcome) => outcome === '0:'),
     [],
   )
-  t.same(judge([`${server} -m`], service), ['0:'], 'and this is one')
+  t.same(await judge([`${server} -m`], service), ['0:'], 'and this is one')
 })
 
 // To see a failure again: SEED=... as it was printed.
@@ -158,7 +142,7 @@ t.test(
       const rules = linesIn(await theirs(bed))
       mustBeSame('ipvsadm -Sn', linesIn(saved).map(withLosses), rules)
 
-      const ran = feed(other, saved, 'ipvsadm-restore')
+      const ran = await feed(other, saved, 'ipvsadm-restore')
       if (ran.stderr !== '') throw new Error(ran.stderr)
       mustBeSame('ipvsadm-restore', linesOf(await other.ipvs.snapshot()), expectedLines(models))
 
@@ -191,7 +175,7 @@ const handbook = [
 t.test('byte for byte, where nothing is lost', async (t) => {
   const bed = await makeBed(t)
   const text = handbook.join('')
-  feed(
+  await feed(
     bed,
     handbook
       .toReversed()
@@ -200,7 +184,7 @@ t.test('byte for byte, where nothing is lost', async (t) => {
     'ipvsadm',
     '-R',
   )
-  feed(
+  await feed(
     bed,
     handbook
       .toReversed()
@@ -234,7 +218,7 @@ t.test('a file survives a reboot', async (t) => {
   t.same(linesIn(await theirs(after)), linesIn(saved).map(withLosses))
 
   const other = await makeBed(t)
-  t.match(feed(other, saved, 'ipvsadm-restore'), { stderr: '', status: 0 })
+  t.match(await feed(other, saved, 'ipvsadm-restore'), { stderr: '', status: 0 })
   t.equal(await other.ipvs.save(), saved, 'ipvsadm-restore makes the same of it')
 
   await after.ipvs.clear()

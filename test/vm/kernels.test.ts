@@ -1,7 +1,6 @@
 // The kernel tests, on every kernel: each in a virtual machine of its own, whose TAP becomes ours.
 //
 //   IPVS_NETLINK_KERNELS=6.1,7.3    only these
-//   IPVS_NETLINK_APART=1            those tests that take too long for every run
 //   IPVS_NETLINK_HERE=1             no virtual machine: a namespace of this machine, whose own kernel
 //                                   must have IPVS (needs root)
 
@@ -14,8 +13,7 @@ import { finished } from 'node:stream/promises'
 import t from 'tap'
 import { kernels, runInVm, VmError } from '#vm/vm'
 
-const isApart = process.env['IPVS_NETLINK_APART'] === '1'
-const suite = ['dist-test/kernel/run.js', ...(isApart ? ['--apart'] : [])]
+const suite = ['dist-test/kernel/run.js']
 const seconds = 1800
 
 const here = process.env['IPVS_NETLINK_HERE'] === '1'
