@@ -51,7 +51,6 @@ const makeSite = async (t: Test): Promise<Site> => {
   })
   await host.prepareDirector({ forwarding: 'nat', vip, device: ['eth1', 'eth0'] })
   const folder = await mkdtemp(join(tmpdir(), 'drain-'))
-  cluster.defer(() => rm(folder, { recursive: true }))
   const talking = join(folder, 'talking')
   const talk = async (goesOn: boolean): Promise<void> =>
     goesOn ? writeFile(talking, '') : rm(talking)
@@ -61,6 +60,8 @@ const makeSite = async (t: Test): Promise<Site> => {
     const { stop } = server.start('busybox', args)
     cluster.defer(stop)
   }
+  // Before they are stopped, which waits for those of their children that still talk.
+  cluster.defer(() => rm(folder, { recursive: true }))
   return { cluster, ipvs, host, rules: () => director.run('ipvsadm', ['-Sn']), talk }
 }
 
