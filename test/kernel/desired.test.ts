@@ -110,7 +110,7 @@ const mustBe = async ({ ipvs, rules }: Bed, models: readonly Model[]): Promise<v
 t.test('any table becomes any other', async (t) => {
   const bed = await makeBed(t)
   const { ipvs } = bed
-  const transition = anyTransition(24, await schedulersOf(bed), longestOfOurs)
+  const transition = anyTransition(12, await schedulersOf(bed), longestOfOurs)
   await check(t, transition, async ([before, after]) => {
     await applyTwice(ipvs, asDesired(before))
     await mustBe(bed, before)

@@ -1,6 +1,9 @@
 // Drains under traffic: real servers in namespaces of their own, and what becomes of those who were
 // connected.
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import t from 'tap'
@@ -13,13 +16,12 @@ import { buildNat } from '../../test/clusters/index.mjs'
 import type { Cluster } from '../../test/clusters/index.mjs'
 import { datagrams, makeBed, refusal, tcp } from './bed.js'
 
-const lines = 20
-/** Answers every request with a line every fifth of a second. */
-const slowly = (name: string): string => `
+/** Answers every request with a line every fifth of a second, as long as a file is there. */
+const slowly = (name: string, talking: string): string => `
   while read -r line && [ "\${#line}" -gt 1 ]; do :; done
   printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'
   i=0
-  while [ $i -lt ${lines} ]; do
+  while [ -e ${talking} ]; do
     echo "${name} says $i"
     i=$((i + 1))
     sleep 0.2
@@ -33,6 +35,8 @@ interface Site {
   readonly host: Host
   /** The rules as ipvsadm reads them, a line each. */
   readonly rules: () => Promise<string>
+  /** Whether the servers go on with their answers. */
+  readonly talk: (goesOn: boolean) => Promise<void>
 }
 
 const makeSite = async (t: Test): Promise<Site> => {
@@ -46,12 +50,19 @@ const makeSite = async (t: Test): Promise<Site> => {
     await host.close()
   })
   await host.prepareDirector({ forwarding: 'nat', vip, device: ['eth1', 'eth0'] })
+  const folder = await mkdtemp(join(tmpdir(), 'drain-'))
+  const talking = join(folder, 'talking')
+  const talk = async (goesOn: boolean): Promise<void> =>
+    goesOn ? writeFile(talking, '') : rm(talking)
+  await talk(true)
   for (const server of realServers) {
-    const args = ['nc', '-ll', '-p', '81', '-e', '/bin/sh', '-c', slowly(server.address)]
+    const args = ['nc', '-ll', '-p', '81', '-e', '/bin/sh', '-c', slowly(server.address, talking)]
     const { stop } = server.start('busybox', args)
     cluster.defer(stop)
   }
-  return { cluster, ipvs, host, rules: () => director.run('ipvsadm', ['-Sn']) }
+  // Before they are stopped, which waits for those of their children that still talk.
+  cluster.defer(() => rm(folder, { recursive: true }))
+  return { cluster, ipvs, host, rules: () => director.run('ipvsadm', ['-Sn']), talk }
 }
 
 /** Answers when something is as it should be, or after ten seconds as it is. */
@@ -79,7 +90,7 @@ const busyOf = async (
 const serverOf = (answer: string): string | undefined => /^(\S+) says 0$/m.exec(answer)?.[1]
 
 t.test('connections of a destination that is drained', async (t) => {
-  const { cluster, ipvs, host, rules } = await makeSite(t)
+  const { cluster, ipvs, host, rules, talk } = await makeSite(t)
   const { client, realServers, vip } = cluster
 
   const web = { protocol: 'tcp', address: vip, port: 81 } as const
@@ -87,17 +98,17 @@ t.test('connections of a destination that is drained', async (t) => {
   for (const { address } of realServers) {
     await ipvs.addDestination(web, { address, forwarding: 'nat', weight: 7 })
   }
-  const curl = async (seconds: number): Promise<string> => {
-    const args = ['-s', '--no-buffer', '--max-time', String(seconds), `http://${vip}:81/`]
-    return client.run('curl', args, { mayFail: true, timeout: 30_000 })
-  }
-  await until(
-    () => curl(1),
-    (answer) => answer !== '',
-  )
+  const url = `http://${vip}:81/`
+  const first = `curl -s --no-buffer --max-time 20 ${url} | grep -m 1 says`
+  /** The first line of an answer, which is then cut off. */
+  const ask = async (): Promise<string> =>
+    client.run('sh', ['-c', first], { mayFail: true, timeout: 30_000 })
+  await until(ask, (answer) => answer !== '')
 
   await t.test('an abort puts the weight back, and cuts nobody off', async (t) => {
-    const download = curl(30)
+    const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '30', url], {
+      timeout: 40_000,
+    })
     const busy = await busyOf(ipvs, web, 'activeConnections')
     const controller = new AbortController()
     const { signal } = controller
@@ -122,26 +133,32 @@ t.test('connections of a destination that is drained', async (t) => {
       timeout: 30_000,
       onProgress: (each) => progress.push(each),
     })
-    await until(
-      async () => progress.length,
-      (length) => length > 0,
-    )
-    const others = await Promise.all([curl(2), curl(2), curl(2)])
+    const looked = async (times: number): Promise<number> =>
+      until(
+        async () => progress.length,
+        (length) => length >= times,
+      )
+    await looked(1)
+    const others = await Promise.all([ask(), ask(), ask()])
     t.equal(others.filter((answer) => serverOf(answer) !== undefined).length, 3)
     t.notOk(others.map(serverOf).includes(busy.address), 'new connections go elsewhere')
+    await looked(6)
+    await talk(false)
     const answer = await download
     t.equal(serverOf(answer), busy.address)
-    t.match(answer, new RegExp(`says ${lines - 1}\nend\n$`), 'it came to its end')
+    t.match(answer, /says \d+\nend\n$/, 'it came to its end')
     t.match(await drain, { drained: true, ended: 'drained', remaining: { activeConnections: 0 } })
-    t.ok(progress.length > 5)
+    t.ok(progress.length >= 6)
     t.notMatch(await rules(), busy.address)
   })
 
   await t.test('a client that has closed its sending half counts as inactive', async (t) => {
     const before = await ipvs.listDestinations(web)
     const inactive = new Map(before.map((each) => [each.address, each.inactiveConnections]))
+    await talk(true)
     // Its input has ended before it begins.
-    const halfClosed = client.run('busybox', ['nc', vip, '81'], { timeout: 30_000, mayFail: true })
+    const halfClosed = client.start('busybox', ['nc', vip, '81'])
+    cluster.defer(halfClosed.stop)
     const look = async (): Promise<Destination | undefined> =>
       (await ipvs.listDestinations(web)).find(
         (each) => each.inactiveConnections > (inactive.get(each.address) ?? 0),
@@ -154,7 +171,6 @@ t.test('connections of a destination that is drained', async (t) => {
       ended: 'timeout',
       reason: /inactive/,
     })
-    await Promise.race([halfClosed, sleep(10)])
   })
 
   await t.test('udp, and clients held by persistence', async (t) => {
@@ -162,7 +178,7 @@ t.test('connections of a destination that is drained', async (t) => {
     const game = { protocol: 'udp', address: vip, port: 54 } as const
     await ipvs.setTimeouts({ udp: 1 })
     await ipvs.addService({ ...dns, scheduler: 'rr' })
-    await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 6 } })
+    await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 4 } })
     for (const key of [dns, game]) {
       for (const { address } of realServers) {
         await ipvs.addDestination(key, { address, forwarding: 'nat' })
@@ -190,7 +206,7 @@ t.test('connections of a destination that is drained', async (t) => {
     const held = await busyOf(ipvs, game, 'persistentConnections')
     const hurried = await ipvs.drainDestination(game, held, { timeout: 0, remove: false })
     t.match(hurried, { drained: false, remaining: { persistentConnections: 1 } })
-    t.match(hurried.reason, /1 persistent\).*held for 6 s after their last connection/)
+    t.match(hurried.reason, /1 persistent\).*held for 4 s after their last connection/)
     const holders = async (): Promise<string[]> =>
       (await ipvs.listDestinations(game))
         .filter((each) => each.persistentConnections > 0)
