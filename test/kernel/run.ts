@@ -18,4 +18,6 @@ if (chosen.length === 0) throw new Error(`no kernel test is called ${wanted.join
 
 t.comment(`kernel ${release()}`)
 t.setTimeout(1_800_000)
+// A test that hangs is named, and does not take the others' time.
+t.on('subtestStart', (test) => test.setTimeout(180_000))
 for (const file of chosen) await import(`./${file}`)

@@ -1,4 +1,5 @@
 // The kernel tests, on every kernel: each in a virtual machine of its own, whose TAP becomes ours.
+// They take longest, so their name has them started among the first.
 //
 //   IPVS_NETLINK_KERNELS=6.1,7.3    only these
 //   IPVS_NETLINK_HERE=1             no virtual machine: a namespace of this machine, whose own kernel
@@ -14,7 +15,7 @@ import t from 'tap'
 import { kernels, runInVm, VmError } from '#vm/vm'
 
 const suite = ['dist-test/kernel/run.js']
-const seconds = 1800
+const seconds = 900
 
 const here = process.env['IPVS_NETLINK_HERE'] === '1'
 const chosen = process.env['IPVS_NETLINK_KERNELS']?.split(',') ?? kernels.map(({ name }) => name)
