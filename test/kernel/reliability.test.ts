@@ -100,7 +100,7 @@ t.test('a handle of a namespace that is deleted meanwhile goes on with its table
 
 t.test('several handles, a worker thread and ipvsadm change one table at once', async (t) => {
   const { inside } = await makeBed(t)
-  const options = ['--changes', '2000', '--seconds', '6', '--handles', '2', '--workers', '1']
+  const options = ['--changes', '2000', '--seconds', '3', '--handles', '2', '--workers', '1']
   const printed = await inside(process.execPath, soak('load'), ...options)
   const result = JSON.parse(printed) as Record<string, number | boolean>
   t.match(result, { wrongOutcomes: 0, kernelIsTheModel: true })
@@ -113,7 +113,7 @@ t.test('handles, calls and worker threads come and go, and nothing is left behin
   const printed = await run(
     process.execPath,
     soak('lifecycle'),
-    ...['--opens', '50', '--calls', '1000', '--workers', '5'],
+    ...['--opens', '50', '--calls', '400', '--workers', '2'],
   )
   t.match(printed, /"hasIpvs":true/)
   t.comment(printed.trim())
