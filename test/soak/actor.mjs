@@ -6,9 +6,13 @@ import { openIpvs } from 'ipvs-netlink'
 const perActor = 40
 const perService = 8
 const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq']
+const verbs = [
+  ...['addService', 'editService', 'patchService', 'deleteService', 'zero'],
+  ...['addDestination', 'editDestination', 'patchDestination', 'deleteDestination'],
+]
 
 /** Numbers that look random and are the same at every run (xorshift32). */
-const makeChance = (seed) => {
+export const makeChance = (seed) => {
   let state = seed
   return (limit) => {
     state ^= state << 13
@@ -30,6 +34,8 @@ export class Actor {
   #calls
   wrong = []
   changes = 0
+  /** Those that the kernel was expected to refuse, and did. */
+  refused = 0
 
   static async open(number, options) {
     const actor = new Actor()
@@ -43,64 +49,76 @@ export class Actor {
   #next() {
     const chance = this.#chance
     const fwmark = this.#first + chance(perActor)
+    const address = `10.7.0.${1 + chance(perService)}`
+    // One in twelve is whatever comes, and mostly refused, which costs an error each.
+    const op = chance(12) === 0 ? pick(chance, verbs) : this.#fitting(fwmark, address)
+    return this.#foretell(op, fwmark, address)
+  }
+
+  /** A change that the kernel makes, as the table is. */
+  #fitting(fwmark, address) {
+    const chance = this.#chance
+    const known = this.#model.get(fwmark)
+    if (!known) return 'addService'
+    const lot = chance(100)
+    if (lot < 8) return 'editService'
+    if (lot < 9) return 'patchService'
+    if (lot < 11) return 'zero'
+    if (lot < 13) return 'deleteService'
+    if (!known.destinations.has(address)) return 'addDestination'
+    if (lot < 14) return 'patchDestination'
+    return lot < 60 ? 'editDestination' : 'deleteDestination'
+  }
+
+  #foretell(op, fwmark, address) {
+    const chance = this.#chance
     const service = { fwmark }
-    const destination = { address: `10.7.0.${1 + chance(perService)}`, port: 80 }
+    const destination = { address, port: 80 }
     const known = this.#model.get(fwmark)
     const weight = chance(100)
     const scheduler = pick(chance, schedulers)
-    const there = known?.destinations.has(destination.address)
-    switch (chance(10)) {
-      case 0:
-      case 1:
+    const there = known?.destinations.has(address) ?? false
+    const noService = known ? undefined : 'ERR_IPVS_NO_SERVICE'
+    const noDestination = noService ?? (there ? undefined : 'ERR_IPVS_NO_DESTINATION')
+    switch (op) {
+      case 'addService':
         if (!known) this.#model.set(fwmark, { scheduler, destinations: new Map() })
-        return [
-          { op: 'addService', service: { ...service, scheduler } },
-          known && 'ERR_IPVS_SERVICE_EXISTS',
-        ]
-      case 2:
+        return [{ op, service: { fwmark, scheduler } }, known && 'ERR_IPVS_SERVICE_EXISTS']
+      case 'editService':
         if (known) known.scheduler = scheduler
-        return [
-          { op: 'editService', service: { ...service, scheduler } },
-          known ? undefined : 'ERR_IPVS_NO_SERVICE',
-        ]
-      case 3:
+        return [{ op, service: { fwmark, scheduler } }, noService]
+      case 'patchService':
         if (known) known.scheduler = scheduler
-        return [
-          { op: 'patchService', service, changes: { scheduler } },
-          known ? undefined : 'ERR_IPVS_NO_SERVICE',
-        ]
-      case 4:
-        if (chance(4) > 0) return this.#next()
+        return [{ op, service, changes: { scheduler } }, noService]
+      case 'deleteService':
         this.#model.delete(fwmark)
-        return [{ op: 'deleteService', service }, known ? undefined : 'ERR_IPVS_NO_SERVICE']
-      case 5:
-      case 6:
-      case 7:
-        if (known && !there) known.destinations.set(destination.address, weight)
+        return [{ op, service }, noService]
+      case 'zero':
+        return [{ op, service }, noService]
+      case 'addDestination':
+        if (known && !there) known.destinations.set(address, weight)
         return [
-          { op: 'addDestination', service, destination: { ...destination, weight } },
-          known ? there && 'ERR_IPVS_DESTINATION_EXISTS' : 'ERR_IPVS_NO_SERVICE',
+          { op, service, destination: { ...destination, weight } },
+          noService ?? (there ? 'ERR_IPVS_DESTINATION_EXISTS' : undefined),
         ]
-      case 8:
-        if (there) known.destinations.set(destination.address, weight)
-        return [
-          { op: 'editDestination', service, destination: { ...destination, weight } },
-          known ? !there && 'ERR_IPVS_NO_DESTINATION' : 'ERR_IPVS_NO_SERVICE',
-        ]
+      case 'editDestination':
+        if (there) known.destinations.set(address, weight)
+        return [{ op, service, destination: { ...destination, weight } }, noDestination]
+      case 'patchDestination':
+        if (there) known.destinations.set(address, weight)
+        return [{ op, service, destination, changes: { weight } }, noDestination]
       default:
-        known?.destinations.delete(destination.address)
-        return [
-          { op: 'deleteDestination', service, destination },
-          known ? !there && 'ERR_IPVS_NO_DESTINATION' : 'ERR_IPVS_NO_SERVICE',
-        ]
+        known?.destinations.delete(address)
+        return [{ op, service, destination }, noDestination]
     }
   }
 
   #judge(operation, expected, outcome) {
     ++this.changes
     const told = outcome.ok ? undefined : (outcome.error.code ?? String(outcome.error))
-    if ((expected || undefined) === told) return
-    this.wrong.push({ operation, expected: expected || 'success', told: told ?? 'success' })
+    this.refused += told === undefined ? 0 : 1
+    if (expected === told) return
+    this.wrong.push({ operation, expected: expected ?? 'success', told: told ?? 'success' })
   }
 
   /** Some changes, as one batch or as calls that nobody waits for one by one. */
