@@ -97,15 +97,17 @@ export const looseReversePath = (why: string, devices: readonly string[]): Step 
  * Ends the check of where packets come from for a device that has no address, where the loose check
  * fails too (__fib_validate_source() of net/ipv4/fib_frontend.c). That needs 0 in `all` as well: what
  * `all` asked for is then asked of each other device. `default` stays, since the kernel copies what
- * is written there to the devices that are.
+ * is written there to the devices that are. Where both are 0 already, another program may have done
+ * so and ended: what the other devices have is kept with them.
  */
 export const noReversePath = (why: string, tunnel: string): Step =>
   settings(why, async (native) => {
-    const { all } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
+    const { all, own } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
     const off = [tunnel, 'all'].map((device) => ({ ...filterOf(device), value: '0' }))
-    if (all === 0) return off
+    if (all === 0 && own !== 0) return off
     const links = await listLinks(native)
     const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
+    if (all === 0) return [...(await strictOnes(native, others)), ...off]
     const kept = others.map((device) => ({
       ...filterOf(device),
       value: String(all),
@@ -113,6 +115,20 @@ export const noReversePath = (why: string, tunnel: string): Step =>
     }))
     return [...kept, ...off]
   })
+
+/** Those that check where packets come from, as they are. */
+const strictOnes = async (
+  native: HostConnection,
+  devices: readonly string[],
+): Promise<readonly Wish[]> => {
+  const values = await readAll(
+    native,
+    devices.map((device) => filterOf(device).setting),
+  )
+  return Array.from(values, ([setting, value]) => ({ setting, value })).filter(
+    ({ value }) => value !== '0',
+  )
+}
 
 const filterOf = (device: string): Pick<Wish, 'setting'> => ({
   setting: devicePath('ipv4', device, 'rp_filter'),

@@ -100,7 +100,18 @@ t.test('a handle of a namespace that is deleted meanwhile goes on with its table
 
 t.test('several handles, a worker thread and ipvsadm change one table at once', async (t) => {
   const { inside } = await makeBed(t)
-  const options = ['--changes', '2000', '--seconds', '3', '--handles', '2', '--workers', '1']
+  const options = [
+    '--changes',
+    '2000',
+    '--seconds',
+    '3',
+    '--handles',
+    '2',
+    '--workers',
+    '1',
+    '--size',
+    '64',
+  ]
   const printed = await inside(process.execPath, soak('load'), ...options)
   const result = JSON.parse(printed) as Record<string, number | boolean>
   t.match(result, { wrongOutcomes: 0, kernelIsTheModel: true })

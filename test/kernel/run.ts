@@ -16,6 +16,7 @@ const apart = [
   'drain',
   'example',
   'fake',
+  'kill',
   'link',
   'profile',
   'reliability',

@@ -24,13 +24,22 @@ export const makeChance = (seed) => {
 
 const pick = (chance, list) => list[chance(list.length)]
 
-/** The services of an actor are firewall marks of its own thousand. */
-export const firstMark = (actor) => 1000 * (actor + 1)
+/** The services of an actor: one in ten is a firewall mark, the others are ports of its own address. */
+const keyOf = (actor, n) =>
+  n % 10 === 0
+    ? { fwmark: 1000 * (actor + 1) + n }
+    : { protocol: 'tcp', address: `10.9.0.${actor + 1}`, port: 1000 + n }
+
+const nameOf = ({ fwmark, address, port }) => fwmark ?? `${address}:${port}`
+
+/** Whether an actor made it. */
+export const isActors = ({ fwmark, address }) =>
+  fwmark === undefined ? address.startsWith('10.9.0.') : fwmark < 900_000
 
 export class Actor {
   #model = new Map()
   #chance
-  #first
+  #keys
   #calls
   wrong = []
   changes = 0
@@ -40,7 +49,7 @@ export class Actor {
   static async open(number, options) {
     const actor = new Actor()
     actor.#chance = makeChance(977 * (number + 1))
-    actor.#first = firstMark(number)
+    actor.#keys = Array.from({ length: perActor }, (_, n) => keyOf(number, n))
     actor.#calls = await openIpvs(options)
     return actor
   }
@@ -48,17 +57,17 @@ export class Actor {
   /** A change and the code that it must answer, by the model, which it also brings up to date. */
   #next() {
     const chance = this.#chance
-    const fwmark = this.#first + chance(perActor)
+    const key = pick(chance, this.#keys)
     const address = `10.7.0.${1 + chance(perService)}`
     // One in twelve is whatever comes, and mostly refused, which costs an error each.
-    const op = chance(12) === 0 ? pick(chance, verbs) : this.#fitting(fwmark, address)
-    return this.#foretell(op, fwmark, address)
+    const op = chance(12) === 0 ? pick(chance, verbs) : this.#fitting(key, address)
+    return this.#foretell(op, key, address)
   }
 
   /** A change that the kernel makes, as the table is. */
-  #fitting(fwmark, address) {
+  #fitting(key, address) {
     const chance = this.#chance
-    const known = this.#model.get(fwmark)
+    const known = this.#model.get(key)
     if (!known) return 'addService'
     const lot = chance(100)
     if (lot < 8) return 'editService'
@@ -70,11 +79,10 @@ export class Actor {
     return lot < 60 ? 'editDestination' : 'deleteDestination'
   }
 
-  #foretell(op, fwmark, address) {
+  #foretell(op, service, address) {
     const chance = this.#chance
-    const service = { fwmark }
     const destination = { address, port: 80 }
-    const known = this.#model.get(fwmark)
+    const known = this.#model.get(service)
     const weight = chance(100)
     const scheduler = pick(chance, schedulers)
     const there = known?.destinations.has(address) ?? false
@@ -82,16 +90,16 @@ export class Actor {
     const noDestination = noService ?? (there ? undefined : 'ERR_IPVS_NO_DESTINATION')
     switch (op) {
       case 'addService':
-        if (!known) this.#model.set(fwmark, { scheduler, destinations: new Map() })
-        return [{ op, service: { fwmark, scheduler } }, known && 'ERR_IPVS_SERVICE_EXISTS']
+        if (!known) this.#model.set(service, { scheduler, destinations: new Map() })
+        return [{ op, service: { ...service, scheduler } }, known && 'ERR_IPVS_SERVICE_EXISTS']
       case 'editService':
         if (known) known.scheduler = scheduler
-        return [{ op, service: { fwmark, scheduler } }, noService]
+        return [{ op, service: { ...service, scheduler } }, noService]
       case 'patchService':
         if (known) known.scheduler = scheduler
         return [{ op, service, changes: { scheduler } }, noService]
       case 'deleteService':
-        this.#model.delete(fwmark)
+        this.#model.delete(service)
         return [{ op, service }, noService]
       case 'zero':
         return [{ op, service }, noService]
@@ -147,8 +155,8 @@ export class Actor {
   /** What the kernel must have of this actor: a sorted line for each entry. */
   expected() {
     return linesOf(
-      [...this.#model].map(([fwmark, { scheduler, destinations }]) => ({
-        fwmark,
+      [...this.#model].map(([key, { scheduler, destinations }]) => ({
+        ...key,
         scheduler,
         destinations: [...destinations].map(([address, weight]) => ({ address, weight })),
       })),
@@ -163,8 +171,10 @@ export class Actor {
 /** The same of services as they are read from the kernel. */
 export const linesOf = (services) =>
   services
-    .flatMap(({ fwmark, scheduler, destinations }) => [
-      `${fwmark} ${scheduler}`,
-      ...destinations.map(({ address, weight }) => `${fwmark} ${address} ${weight}`),
+    .flatMap((service) => [
+      `${nameOf(service)} ${service.scheduler}`,
+      ...service.destinations.map(
+        ({ address, weight }) => `${nameOf(service)} ${address} ${weight}`,
+      ),
     ])
     .sort()

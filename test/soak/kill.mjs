@@ -1,7 +1,7 @@
 // A daemon (victim.mjs) is killed at random moments of everything it does, and started again. What it
 // leaves must be something of before or of after, and the next start must make everything right.
 //
-//   node test/soak/kill.mjs [--kills 200] [--seed 1]
+//   node test/soak/kill.mjs [--kills 200] [--seconds 3600] [--seed 1]
 //
 // Changes the namespace it runs in: use a fresh one (`npm run vm`, or `unshare -n` on a kernel with IPVS).
 
@@ -20,13 +20,20 @@ import { host, openHost, openIpvs } from 'ipvs-netlink'
 import { makeChance } from './actor.mjs'
 
 const { values } = parseArgs({
-  options: { kills: { type: 'string', default: '200' }, seed: { type: 'string', default: '1' } },
+  options: {
+    kills: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '3600' },
+    seed: { type: 'string', default: '1' },
+  },
 })
-const kills = Number(values.kills)
+const [mostKills, mostSeconds] = [values.kills, values.seconds].map(Number)
 const chance = makeChance(977 * (1 + Number(values.seed)))
 const started = performance.now()
 
 const ip = (...args) => execFileSync('ip', args, { encoding: 'utf8' })
+/** Several commands in one process, which takes as long to start as one. */
+const ipBatch = (...lines) =>
+  execFileSync('ip', ['-o', '-batch', '-'], { input: lines.join('\n'), encoding: 'utf8' })
 const name = `kill-${process.pid}`
 const folder = mkdtempSync(join(tmpdir(), 'ipvs-netlink-kill-'))
 ip('netns', 'add', name)
@@ -84,11 +91,11 @@ const settingPaths = ['all', 'k0', 'lo', 'tunl0'].flatMap((device) =>
 )
 /** Settings, addresses and the tunnel's end: a value for each. */
 const machineNow = () => {
-  const addresses = ip('-o', 'address', 'show', 'dev', 'lo')
+  const shown = ipBatch('address show dev lo', 'link show dev tunl0')
   return {
     ...Object.fromEntries(settingPaths.map((path) => [path, readFileSync(path, 'utf8').trim()])),
-    ...Object.fromEntries(vips.map((vip) => [vip, addresses.includes(` ${vip}/32 `)])),
-    tunnel: /[<,]UP[,>]/.test(ip('-o', 'link', 'show', 'dev', 'tunl0')),
+    ...Object.fromEntries(vips.map((vip) => [vip, shown.includes(` ${vip}/32 `)])),
+    tunnel: /tunl0\S*: <(\S+,)?UP[,>]/.test(shown),
   }
 }
 const isMachine = (one, other) => Object.keys(one).every((key) => one[key] === other[key])
@@ -111,8 +118,7 @@ await host.close()
 /** The machine as its administrator wants it without the daemon. */
 const unprepare = () => {
   for (const path of settingPaths) writeFileSync(path, unprepared[path])
-  for (const vip of vips) ip('address', 'del', `${vip}/32`, 'dev', 'lo')
-  ip('link', 'set', 'tunl0', 'down')
+  ipBatch(...vips.map((vip) => `address del ${vip}/32 dev lo`), 'link set tunl0 down')
 }
 
 const netns = `/run/netns/${name}`
@@ -125,7 +131,9 @@ const write = async (n) => {
   await otherHost.persist(at(files.settings))
   await other.saveToFile(at(files.rules))
 }
-for (let fwmark = 1; fwmark <= 100; ++fwmark) void other.addService({ fwmark })
+await other.batch(
+  Array.from({ length: 100 }, (_, n) => ({ op: 'addService', service: { fwmark: n + 1 } })),
+)
 for (const n of [0, 1]) {
   if (n === 1) await other.addService({ fwmark: 9999 })
   await write(n)
@@ -248,12 +256,14 @@ const live = async (ruins, isEarly) => {
   rmSync(at(files.profile))
   await holdConnections()
   child.send('go')
-  await sleep(20 + chance(400))
+  await sleep(50 + chance(1500))
   return end()
 }
 
 let ruins
-for (kill = 1; kill <= kills; ++kill) {
+const isOver = () => kill === mostKills || performance.now() - started > mostSeconds * 1000
+while (!isOver()) {
+  ++kill
   await live(ruins, kill > 2 && chance(4) === 0)
   ruins = lookAtRuins()
 }
@@ -269,6 +279,13 @@ await Promise.all([other.close(), otherHost.close(), late.close()])
 expect(leftFiles().length === 0, 'temporary files are left', leftFiles())
 
 const seconds = Math.round((performance.now() - started) / 1000)
-const result = { kills, seconds, restarts, caught, resumedDrains: resumed, mostLeftFiles: mostLeft }
+const result = {
+  kills: kill,
+  seconds,
+  restarts,
+  caught,
+  resumedDrains: resumed,
+  mostLeftFiles: mostLeft,
+}
 console.log(JSON.stringify({ ...result, faults: faults.length }))
 process.exitCode = faults.length === 0 ? 0 : 1

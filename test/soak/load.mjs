@@ -20,7 +20,7 @@ import { Worker } from 'node:worker_threads'
 
 import { host, ipvs } from 'ipvs-netlink'
 
-import { Actor, firstMark, linesOf } from './actor.mjs'
+import { Actor, isActors, linesOf } from './actor.mjs'
 import { drawCurve } from './curve.mjs'
 
 const run = promisify(execFile)
@@ -30,7 +30,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '1200' },
     handles: { type: 'string', default: '3' },
     workers: { type: 'string', default: '2' },
-    size: { type: 'string', default: '256' },
+    size: { type: 'string', default: '512' },
     pause: { type: 'string', default: '200' },
     out: { type: 'string' },
   },
@@ -150,6 +150,7 @@ await Promise.all(threads.map(({ ended }) => ended))
 state.going = false
 await Promise.all([traffic, foreigner])
 const took = (performance.now() - started) / 1000
+const { user, system } = process.cpuUsage()
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc')
@@ -158,9 +159,7 @@ await sleep(500)
 collect()
 const after = process.memoryUsage().rss
 
-const first = firstMark(0)
-const isOurs = ({ fwmark }) => fwmark >= first && fwmark < foreignMark
-const kernel = linesOf((await ipvs.snapshot()).filter(isOurs))
+const kernel = linesOf((await ipvs.snapshot()).filter(isActors))
 const expected = [
   ...actors.flatMap((actor) => actor.expected()),
   ...threads.flatMap(({ report }) => report.expected),
@@ -179,6 +178,7 @@ const result = {
   refusedAsExpected: sumOf('refused'),
   seconds: Math.round(took),
   changesPerSecond: Math.round(total() / took),
+  cpuSeconds: [user, system].map((each) => Math.round(each / 1e6)),
   handles,
   workers,
   foreignEdits: 4 * state.foreign,
