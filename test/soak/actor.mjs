@@ -82,8 +82,9 @@ export class Actor {
   #foretell(op, service, address) {
     const chance = this.#chance
     const destination = { address, port: 80 }
+    const settings = { ...destination, forwarding: 'nat', weight: chance(100) }
     const known = this.#model.get(service)
-    const weight = chance(100)
+    const { weight } = settings
     const scheduler = pick(chance, schedulers)
     const there = known?.destinations.has(address) ?? false
     const noService = known ? undefined : 'ERR_IPVS_NO_SERVICE'
@@ -106,12 +107,12 @@ export class Actor {
       case 'addDestination':
         if (known && !there) known.destinations.set(address, weight)
         return [
-          { op, service, destination: { ...destination, weight } },
+          { op, service, destination: settings },
           noService ?? (there ? 'ERR_IPVS_DESTINATION_EXISTS' : undefined),
         ]
       case 'editDestination':
         if (there) known.destinations.set(address, weight)
-        return [{ op, service, destination: { ...destination, weight } }, noDestination]
+        return [{ op, service, destination: settings }, noDestination]
       case 'patchDestination':
         if (there) known.destinations.set(address, weight)
         return [{ op, service, destination, changes: { weight } }, noDestination]
