@@ -72,7 +72,7 @@ t.test('in a user namespace the error says that its capabilities do not count', 
 t.test('handles of many namespaces never mix, and the own table stays', async (t) => {
   const own = await run('ipvsadm', '-Sn')
   const beds: Bed[] = []
-  for (let n = 0; n < 8; ++n) beds.push(await makeBed(t))
+  for (let n = 0; n < 4; ++n) beds.push(await makeBed(t))
   await Promise.all(
     beds.flatMap(({ ipvs }, index) =>
       Array.from({ length: 20 }, async (_, n) => ipvs.addService({ fwmark: 100 * index + n + 1 })),
@@ -124,7 +124,7 @@ t.test('handles, calls and worker threads come and go, and nothing is left behin
   const printed = await run(
     process.execPath,
     soak('lifecycle'),
-    ...['--opens', '50', '--calls', '400', '--workers', '2'],
+    ...['--opens', '20', '--calls', '200', '--workers', '1'],
   )
   t.match(printed, /"hasIpvs":true/)
   t.comment(printed.trim())

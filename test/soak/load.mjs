@@ -10,7 +10,7 @@
 
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
@@ -60,12 +60,13 @@ const startTraffic = async (state) => {
   })
   const ask = async () => {
     while (state.going) {
-      const page = await fetch(`http://${web.address}/`, { headers: { connection: 'close' } }).then(
-        (response) => response.text(),
-        (error) => String(error.cause ?? error),
-      )
+      const page = await new Promise((resolve) => {
+        get({ host: web.address, agent: false }, (response) =>
+          response.setEncoding('utf8').once('data', resolve).once('error', resolve),
+        ).once('error', resolve)
+      }).catch(String)
       if (page === 'page') ++state.requests
-      else state.wrong.push({ operation: 'request', expected: 'page', told: page })
+      else state.wrong.push({ operation: 'request', expected: 'page', told: String(page) })
       await sleep(rest)
     }
     server.close()
