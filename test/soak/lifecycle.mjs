@@ -1,7 +1,7 @@
 // Handles opened and closed, calls made and worker threads ended in the middle of calls, in numbers;
 // descriptors and memory must be as flat at the end as after the first tenth.
 //
-//   node test/soak/lifecycle.mjs [--opens 10000] [--calls 1000000] [--workers 1000]
+//   node test/soak/lifecycle.mjs [--opens 10000] [--calls 1000000] [--batches 2000] [--workers 1000]
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     opens: { type: 'string', default: '10000' },
     calls: { type: 'string', default: '1000000' },
+    batches: { type: 'string', default: '2000' },
     workers: { type: 'string', default: '1000' },
   },
 })
@@ -91,6 +92,13 @@ const calls = [
 await repeat('call', Number(values.calls), 64, 3, async (n) =>
   calls[n % calls.length]().catch(() => {}),
 )
+// As a controller with a large table sends them, over and over.
+const changes = Array.from({ length: 512 }, (_, n) => ({
+  op: ['addDestination', 'editDestination', 'addDestination', 'deleteDestination'][n % 4],
+  service: key,
+  destination: { address: `10.0.${n >> 8}.${n & 252}`, port: 80 },
+}))
+await repeat('batch of 512 changes', Number(values.batches), 3, 0, async () => table.batch(changes))
 await Promise.all([table.close(), machine.close()])
 if (descriptors() !== before) throw new Error('closed handles leave descriptors behind')
 
