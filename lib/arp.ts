@@ -4,7 +4,7 @@
 // (include/linux/inetdevice.h, IN_DEV_MAXCONF).
 
 import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
-import { writeSetting } from './sysctl.js'
+import { noteSetting, writeSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import type { HostConnection } from '../types/addon.js'
 import type { ArpState } from '../types/host.js'
@@ -20,35 +20,36 @@ interface ArpSetting {
 const arpIgnore: ArpSetting = { name: 'arp_ignore', wanted: 1, hides: [1, 2, 8] }
 const arpAnnounce: ArpSetting = { name: 'arp_announce', wanted: 2, hides: [2] }
 
-/** A setting that has to be written before the VIP is hidden. */
-export interface ArpChange {
+/** A setting that the VIP needs to be hidden. */
+export interface ArpWish {
   readonly setting: SettingPath
-  readonly before: string
-  readonly after: string
+  readonly value: string
+  /** Whether it may stay as it is. */
+  readonly orElse: (current: string) => boolean
 }
 
-/** What is still to be written on `all` and the devices; a stricter value stays. */
-export const missingArpSuppression = async (
-  native: HostConnection,
-  devices: readonly string[],
-): Promise<ArpChange[]> => {
-  const changes: ArpChange[] = []
-  for (const device of new Set(['all', ...devices])) {
-    for (const { name, wanted, hides } of [arpIgnore, arpAnnounce]) {
-      const setting = devicePath('ipv4', device, name)
-      const before = await readDeviceSetting(native, setting)
-      if (!hides.includes(Number(before))) changes.push({ setting, before, after: String(wanted) })
-    }
-  }
-  return changes
-}
+/** What `all` and the devices are to have; a stricter value stays. */
+export const arpSuppressionOf = (devices: readonly string[]): ArpWish[] =>
+  [...new Set(['all', ...devices])].flatMap((device) =>
+    [arpIgnore, arpAnnounce].map(({ name, wanted, hides }) => ({
+      setting: devicePath('ipv4', device, name),
+      value: String(wanted),
+      orElse: (current: string) => hides.includes(Number(current)),
+    })),
+  )
 
 export const suppressArp = async (
   native: HostConnection,
   devices: readonly string[],
 ): Promise<ArpState[]> => {
-  for (const { setting, after } of await missingArpSuppression(native, devices)) {
-    await writeSetting(native, setting, after)
+  // Read before any is written: a device that is missing is found out in time.
+  const found: string[] = []
+  const wishes = arpSuppressionOf(devices)
+  for (const { setting } of wishes) found.push(await readDeviceSetting(native, setting))
+  for (const [index, { setting, value, orElse }] of wishes.entries()) {
+    const before = found[index] ?? ''
+    if (before === value) noteSetting(native, setting, value)
+    else if (!orElse(before)) await writeSetting(native, setting, value)
   }
   return arpSuppression(native, devices)
 }

@@ -117,7 +117,8 @@ const believesRouters =
     const wishes: Wish[] = []
     for (const device of devices) {
       const setting = devicePath('ipv6', device, 'accept_ra')
-      if ((await readSetting(native, setting)) === '1') wishes.push({ setting, value: '2' })
+      // 0 believes nobody, and 2 is what it is to be.
+      if ((await readSetting(native, setting)) !== '0') wishes.push({ setting, value: '2' })
     }
     return wishes
   }

@@ -1,12 +1,12 @@
 // Files that are replaced in one step: whoever reads one, at whatever moment and after whatever
 // crash, finds the old text or the new one, whole.
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { constants as files } from 'node:fs'
-import { lstat, open, rename, unlink } from 'node:fs/promises'
+import { lstat, open, readdir, rename, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { constants as system } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 interface Ownership {
   readonly mode: number
@@ -59,18 +59,40 @@ const fill = async (file: FileHandle, text: string, old: Ownership | undefined):
   await file.sync()
 }
 
+/** How the names of a file's temporary ones begin: of one length, however long its own is. */
+const startOfTemporary = (path: string): string => {
+  const name = createHash('sha256').update(basename(path)).digest('hex').slice(0, 12)
+  return `.ipvs-netlink.${name}.`
+}
+
+/** No writer that lives takes so many milliseconds from making its file to giving it the name. */
+const abandonedAfter = 600_000
+
+/** Deletes what writers of this file left that were killed. Whether it can is nobody's concern. */
+const sweep = async (folder: string, start: string): Promise<void> => {
+  const names = await readdir(folder)
+  for (const name of names.filter((each) => each.startsWith(start))) {
+    const path = join(folder, name)
+    const { mtimeMs } = await lstat(path)
+    if (Date.now() - mtimeMs > abandonedAfter) await unlink(path)
+  }
+}
+
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = files
 
 /**
  * Writes a file whole: a new one beside it, which is on the disk before it takes the name. A file
  * that exists keeps its mode and owner, a new one gets mode 0644. Refused are a symbolic link
  * (`ELOOP`) and whatever else is no regular file. Rejects with Node's own file system errors, and
- * leaves the old file as it was then (unless only the folder could not be brought to the disk).
+ * leaves the old file as it was then (unless only the folder could not be brought to the disk). A
+ * process that is killed may leave the new one beside it; ten minutes later and more, the next to
+ * write this file deletes it.
  */
 export const replaceFile = async (path: string, text: string): Promise<void> => {
   const old = await ownershipOf(path)
   const folder = dirname(path)
-  const temporary = join(folder, `.${randomBytes(12).toString('hex')}.tmp`)
+  const start = startOfTemporary(path)
+  const temporary = join(folder, `${start}${randomBytes(12).toString('hex')}.tmp`)
   const created = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
   try {
     await closing(created, (file) => fill(file, text, old))
@@ -80,4 +102,5 @@ export const replaceFile = async (path: string, text: string): Promise<void> => 
     throw error
   }
   await closing(await open(folder, O_RDONLY | O_DIRECTORY), (opened) => opened.sync())
+  await sweep(folder, start).catch(() => undefined)
 }

@@ -1,9 +1,9 @@
 // Steps of profiles that write kernel settings.
 
-import { missingArpSuppression } from './arp.js'
+import { arpSuppressionOf } from './arp.js'
 import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
-import { nameSetting, putBackSetting, readSetting, writeSetting } from './sysctl.js'
+import { nameSetting, noteFound, putBackSetting, readSetting, writeSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
 import type { Action, Step } from './trail.js'
@@ -38,6 +38,22 @@ const settingAction = (setting: SettingPath, change: SysctlChange): Action => ({
   },
 })
 
+/** Nothing to do: what is found as it should be is only remembered, for persist(). */
+const foundAction = (setting: SettingPath, value: string): Action => {
+  let forget = (): void => undefined
+  return {
+    changes: [],
+    apply: async (native) => {
+      forget = noteFound(native, setting, value)
+      return Promise.resolve()
+    },
+    undo: async () => {
+      forget()
+      return Promise.resolve({ restored: [], left: [] })
+    },
+  }
+}
+
 /** Writes settings that are not yet as wished. */
 export const settings =
   (why: string, wishes: readonly Wish[] | ((native: HostConnection) => Promise<Wish[]>)): Step =>
@@ -47,19 +63,17 @@ export const settings =
       ? await wishes(native)
       : wishes) {
       const before = await readDeviceSetting(native, setting)
-      if (before === value || orElse?.(before) === true) continue
-      actions.push(settingAction(setting, settingChange(setting, before, value, why)))
+      if (before === value) actions.push(foundAction(setting, value))
+      else if (orElse?.(before) !== true) {
+        actions.push(settingAction(setting, settingChange(setting, before, value, why)))
+      }
     }
     return actions
   }
 
 /** Hides what is on `lo` from ARP. */
-export const hideFromArp =
-  (why: string, devices: readonly string[]): Step =>
-  async (native) =>
-    (await missingArpSuppression(native, devices)).map(({ setting, before, after }) =>
-      settingAction(setting, settingChange(setting, before, after, why)),
-    )
+export const hideFromArp = (why: string, devices: readonly string[]): Step =>
+  settings(why, arpSuppressionOf(devices))
 
 const STRICT = 1
 const LOOSE = 2
@@ -72,8 +86,8 @@ export const looseReversePath = (why: string, devices: readonly string[]): Step 
   settings(why, async (native) => {
     const wishes: Wish[] = []
     for (const device of devices) {
-      const { effective } = await readLarger(native, 'ipv4', device, 'rp_filter')
-      if (effective !== STRICT) continue
+      const { own, effective } = await readLarger(native, 'ipv4', device, 'rp_filter')
+      if (effective !== STRICT && own !== LOOSE) continue
       wishes.push({ setting: devicePath('ipv4', device, 'rp_filter'), value: String(LOOSE) })
     }
     return wishes
@@ -83,15 +97,17 @@ export const looseReversePath = (why: string, devices: readonly string[]): Step 
  * Ends the check of where packets come from for a device that has no address, where the loose check
  * fails too (__fib_validate_source() of net/ipv4/fib_frontend.c). That needs 0 in `all` as well: what
  * `all` asked for is then asked of each other device. `default` stays, since the kernel copies what
- * is written there to the devices that are.
+ * is written there to the devices that are. Where both are 0 already, another program may have done
+ * so and ended: what the other devices have is kept with them.
  */
 export const noReversePath = (why: string, tunnel: string): Step =>
   settings(why, async (native) => {
-    const { all } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
+    const { all, own } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
     const off = [tunnel, 'all'].map((device) => ({ ...filterOf(device), value: '0' }))
-    if (all === 0) return off
+    if (all === 0 && own !== 0) return off
     const links = await listLinks(native)
     const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
+    if (all === 0) return [...(await strictOnes(native, others)), ...off]
     const kept = others.map((device) => ({
       ...filterOf(device),
       value: String(all),
@@ -99,6 +115,20 @@ export const noReversePath = (why: string, tunnel: string): Step =>
     }))
     return [...kept, ...off]
   })
+
+/** Those that check where packets come from, as they are. */
+const strictOnes = async (
+  native: HostConnection,
+  devices: readonly string[],
+): Promise<readonly Wish[]> => {
+  const values = await readAll(
+    native,
+    devices.map((device) => filterOf(device).setting),
+  )
+  return Array.from(values, ([setting, value]) => ({ setting, value })).filter(
+    ({ value }) => value !== '0',
+  )
+}
 
 const filterOf = (device: string): Pick<Wish, 'setting'> => ({
   setting: devicePath('ipv4', device, 'rp_filter'),
@@ -172,7 +202,7 @@ export const forward =
   async (native) => {
     const setting = switches[family]
     const value = await readSetting(native, setting)
-    if (value !== '0') return []
+    if (value !== '0') return [foundAction(setting, value)]
     const change = settingChange(setting, value, '1', why)
     let before = new Map<SettingPath, string>()
     let made = before

@@ -104,6 +104,25 @@ export const noteSetting = (native: HostConnection, setting: SettingPath, value:
   record(native, setting, { value, isPutBack: false, asked })
 }
 
+/** The same until the answer is called, which forgets it again. */
+export const noteFound = (
+  native: HostConnection,
+  setting: SettingPath,
+  value: string,
+): (() => void) => {
+  const name = nameSetting(setting)
+  const before = settingRecords(native).get(name)
+  noteSetting(native, setting, value)
+  const own = records.get(native)
+  const noted = own?.get(name)
+  return () => {
+    // Unless it was set, or noted, by somebody else since.
+    if (own?.get(name) !== noted) return
+    if (before) own?.set(name, before)
+    else own?.delete(name)
+  }
+}
+
 const write = async (
   native: HostConnection,
   setting: SettingPath,

@@ -2,8 +2,9 @@
 
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
+import { utimesSync, watch, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import t from 'tap'
 
@@ -103,4 +104,37 @@ t.test('a failure on the way leaves the old file and nothing beside it', async (
   t.match(outcome, { code: 'EPERM', syscall: 'fchown' })
   t.same(readdirSync(folder), ['file'])
   t.equal(readFileSync(path, 'utf8'), 'old')
+})
+
+/** The name under which a file is being written. */
+const temporaryOf = async (path: string): Promise<string> => {
+  const names: string[] = []
+  const watcher = watch(dirname(path), (_, name) => names.push(name ?? ''))
+  await replaceFile(path, 'text')
+  for (let n = 0; names.length === 0 && n < 100; ++n) await new Promise(setImmediate)
+  watcher.close()
+  return names.find((name) => name.endsWith('.tmp')) ?? 'none'
+}
+
+t.test('what a killed writer left is deleted later, and nothing else', async (t) => {
+  const folder = t.testdir()
+  const path = join(folder, 'file')
+  const temporary = await temporaryOf(path)
+  const other = await temporaryOf(join(folder, 'other'))
+  t.match(temporary, /^\.ipvs-netlink\.[0-9a-f]{12}\.[0-9a-f]{24}\.tmp$/)
+  const recent = `${temporary}.recent.tmp`
+  for (const name of [temporary, recent, other, '.foreign.tmp']) {
+    writeFileSync(join(folder, name), 'half of a te')
+    const then = Date.now() / 1000 - (name === recent ? 500 : 700)
+    utimesSync(join(folder, name), then, then)
+  }
+  await replaceFile(path, 'whole text')
+  t.equal(readFileSync(path, 'utf8'), 'whole text')
+  t.same(readdirSync(folder).sort(), ['.foreign.tmp', 'file', 'other', recent, other].sort())
+})
+
+t.test('a name as long as a name may be', async (t) => {
+  const path = join(t.testdir(), 'n'.repeat(255))
+  await replaceFile(path, 'text')
+  t.equal(readFileSync(path, 'utf8'), 'text')
 })

@@ -141,6 +141,28 @@ t.test('a program that is started again loses nothing', async (t) => {
   t.same(linesOf(path), after)
 })
 
+t.test('a preparation that a killed program made is persisted by the next one', async (t) => {
+  const { host, netns } = await makeBed(t)
+  const folder = t.testdir()
+  const profile = { forwarding: 'dr', vip: '10.0.0.1', device: 'lo' } as const
+  await host.prepareRealServer(profile)
+  await host.persist(join(folder, 'first'))
+  const lines = linesOf(join(folder, 'first'))
+  t.equal(lines.length, 4)
+
+  const again = await openHost({ netns })
+  t.teardown(() => again.close())
+  const preparation = await again.prepareRealServer(profile)
+  t.same(preparation.changed, [], 'all is as it should be')
+  await again.persist(join(folder, 'second'))
+  t.same(linesOf(join(folder, 'second')), lines)
+
+  t.same(await preparation.undo(), { restored: [], left: [] })
+  await again.persist(join(folder, 'third'))
+  t.same(linesOf(join(folder, 'third')), [], 'nobody wants it any more')
+  t.equal(await again.getSysctl('net.ipv4.conf.all.arp_ignore'), '1', 'it was there before')
+})
+
 t.test("somebody else's lines stay as they are", async (t) => {
   const { host, path } = await makeBed(t)
   const theirs = '# mine\n; mine too\nvm.swappiness=10\n\n-net.ipv4.conf.*.rp_filter = 2\n'

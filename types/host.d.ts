@@ -177,9 +177,9 @@ export interface Host extends AsyncDisposable {
    */
   prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation>
   /**
-   * Writes the settings that were set through this handle to a file of sysctl.d(5), which the system
-   * reads when it starts, so that they survive a reboot; not what {@link Preparation.undo} put back,
-   * and no addresses. The file says which lines are this package's: there, earlier settings stay
+   * Writes the settings that were set through this handle, and those that its preparations found as
+   * they are to be, to a file of sysctl.d(5), which the system reads when it starts, so that they
+   * survive a reboot; not what {@link Preparation.undo} put back, and no addresses. The file says which lines are this package's: there, earlier settings stay
    * unless they were set anew or put back, so that nothing is lost when the program that set them is
    * started again; whatever stands above is left as it is. The file is replaced in one step and
    * keeps its mode and owner. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`

@@ -72,7 +72,7 @@ t.test('in a user namespace the error says that its capabilities do not count', 
 t.test('handles of many namespaces never mix, and the own table stays', async (t) => {
   const own = await run('ipvsadm', '-Sn')
   const beds: Bed[] = []
-  for (let n = 0; n < 8; ++n) beds.push(await makeBed(t))
+  for (let n = 0; n < 4; ++n) beds.push(await makeBed(t))
   await Promise.all(
     beds.flatMap(({ ipvs }, index) =>
       Array.from({ length: 20 }, async (_, n) => ipvs.addService({ fwmark: 100 * index + n + 1 })),
@@ -100,7 +100,18 @@ t.test('a handle of a namespace that is deleted meanwhile goes on with its table
 
 t.test('several handles, a worker thread and ipvsadm change one table at once', async (t) => {
   const { inside } = await makeBed(t)
-  const options = ['--changes', '2000', '--seconds', '3', '--handles', '2', '--workers', '1']
+  const options = [
+    '--changes',
+    '2000',
+    '--seconds',
+    '3',
+    '--handles',
+    '2',
+    '--workers',
+    '1',
+    '--size',
+    '64',
+  ]
   const printed = await inside(process.execPath, soak('load'), ...options)
   const result = JSON.parse(printed) as Record<string, number | boolean>
   t.match(result, { wrongOutcomes: 0, kernelIsTheModel: true })
@@ -113,7 +124,7 @@ t.test('handles, calls and worker threads come and go, and nothing is left behin
   const printed = await run(
     process.execPath,
     soak('lifecycle'),
-    ...['--opens', '50', '--calls', '1000', '--workers', '5'],
+    ...['--opens', '20', '--calls', '200', '--batches', '3', '--workers', '1'],
   )
   t.match(printed, /"hasIpvs":true/)
   t.comment(printed.trim())

@@ -6,9 +6,13 @@ import { openIpvs } from 'ipvs-netlink'
 const perActor = 40
 const perService = 8
 const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq']
+const verbs = [
+  ...['addService', 'editService', 'patchService', 'deleteService', 'zero'],
+  ...['addDestination', 'editDestination', 'patchDestination', 'deleteDestination'],
+]
 
 /** Numbers that look random and are the same at every run (xorshift32). */
-const makeChance = (seed) => {
+export const makeChance = (seed) => {
   let state = seed
   return (limit) => {
     state ^= state << 13
@@ -20,21 +24,32 @@ const makeChance = (seed) => {
 
 const pick = (chance, list) => list[chance(list.length)]
 
-/** The services of an actor are firewall marks of its own thousand. */
-export const firstMark = (actor) => 1000 * (actor + 1)
+/** The services of an actor: one in ten is a firewall mark, the others are ports of its own address. */
+const keyOf = (actor, n) =>
+  n % 10 === 0
+    ? { fwmark: 1000 * (actor + 1) + n }
+    : { protocol: 'tcp', address: `10.9.0.${actor + 1}`, port: 1000 + n }
+
+const nameOf = ({ fwmark, address, port }) => fwmark ?? `${address}:${port}`
+
+/** Whether an actor made it. */
+export const isActors = ({ fwmark, address }) =>
+  fwmark === undefined ? address.startsWith('10.9.0.') : fwmark < 900_000
 
 export class Actor {
   #model = new Map()
   #chance
-  #first
+  #keys
   #calls
   wrong = []
   changes = 0
+  /** Those that the kernel was expected to refuse, and did. */
+  refused = 0
 
   static async open(number, options) {
     const actor = new Actor()
     actor.#chance = makeChance(977 * (number + 1))
-    actor.#first = firstMark(number)
+    actor.#keys = Array.from({ length: perActor }, (_, n) => keyOf(number, n))
     actor.#calls = await openIpvs(options)
     return actor
   }
@@ -42,65 +57,77 @@ export class Actor {
   /** A change and the code that it must answer, by the model, which it also brings up to date. */
   #next() {
     const chance = this.#chance
-    const fwmark = this.#first + chance(perActor)
-    const service = { fwmark }
-    const destination = { address: `10.7.0.${1 + chance(perService)}`, port: 80 }
-    const known = this.#model.get(fwmark)
-    const weight = chance(100)
+    const key = pick(chance, this.#keys)
+    const address = `10.7.0.${1 + chance(perService)}`
+    // One in twelve is whatever comes, and mostly refused, which costs an error each.
+    const op = chance(12) === 0 ? pick(chance, verbs) : this.#fitting(key, address)
+    return this.#foretell(op, key, address)
+  }
+
+  /** A change that the kernel makes, as the table is. */
+  #fitting(key, address) {
+    const chance = this.#chance
+    const known = this.#model.get(key)
+    if (!known) return 'addService'
+    const lot = chance(100)
+    if (lot < 8) return 'editService'
+    if (lot < 9) return 'patchService'
+    if (lot < 11) return 'zero'
+    if (lot < 13) return 'deleteService'
+    if (!known.destinations.has(address)) return 'addDestination'
+    if (lot < 14) return 'patchDestination'
+    return lot < 60 ? 'editDestination' : 'deleteDestination'
+  }
+
+  #foretell(op, service, address) {
+    const chance = this.#chance
+    const destination = { address, port: 80 }
+    const settings = { ...destination, forwarding: 'nat', weight: chance(100) }
+    const known = this.#model.get(service)
+    const { weight } = settings
     const scheduler = pick(chance, schedulers)
-    const there = known?.destinations.has(destination.address)
-    switch (chance(10)) {
-      case 0:
-      case 1:
-        if (!known) this.#model.set(fwmark, { scheduler, destinations: new Map() })
-        return [
-          { op: 'addService', service: { ...service, scheduler } },
-          known && 'ERR_IPVS_SERVICE_EXISTS',
-        ]
-      case 2:
+    const there = known?.destinations.has(address) ?? false
+    const noService = known ? undefined : 'ERR_IPVS_NO_SERVICE'
+    const noDestination = noService ?? (there ? undefined : 'ERR_IPVS_NO_DESTINATION')
+    switch (op) {
+      case 'addService':
+        if (!known) this.#model.set(service, { scheduler, destinations: new Map() })
+        return [{ op, service: { ...service, scheduler } }, known && 'ERR_IPVS_SERVICE_EXISTS']
+      case 'editService':
         if (known) known.scheduler = scheduler
-        return [
-          { op: 'editService', service: { ...service, scheduler } },
-          known ? undefined : 'ERR_IPVS_NO_SERVICE',
-        ]
-      case 3:
+        return [{ op, service: { ...service, scheduler } }, noService]
+      case 'patchService':
         if (known) known.scheduler = scheduler
+        return [{ op, service, changes: { scheduler } }, noService]
+      case 'deleteService':
+        this.#model.delete(service)
+        return [{ op, service }, noService]
+      case 'zero':
+        return [{ op, service }, noService]
+      case 'addDestination':
+        if (known && !there) known.destinations.set(address, weight)
         return [
-          { op: 'patchService', service, changes: { scheduler } },
-          known ? undefined : 'ERR_IPVS_NO_SERVICE',
+          { op, service, destination: settings },
+          noService ?? (there ? 'ERR_IPVS_DESTINATION_EXISTS' : undefined),
         ]
-      case 4:
-        if (chance(4) > 0) return this.#next()
-        this.#model.delete(fwmark)
-        return [{ op: 'deleteService', service }, known ? undefined : 'ERR_IPVS_NO_SERVICE']
-      case 5:
-      case 6:
-      case 7:
-        if (known && !there) known.destinations.set(destination.address, weight)
-        return [
-          { op: 'addDestination', service, destination: { ...destination, weight } },
-          known ? there && 'ERR_IPVS_DESTINATION_EXISTS' : 'ERR_IPVS_NO_SERVICE',
-        ]
-      case 8:
-        if (there) known.destinations.set(destination.address, weight)
-        return [
-          { op: 'editDestination', service, destination: { ...destination, weight } },
-          known ? !there && 'ERR_IPVS_NO_DESTINATION' : 'ERR_IPVS_NO_SERVICE',
-        ]
+      case 'editDestination':
+        if (there) known.destinations.set(address, weight)
+        return [{ op, service, destination: settings }, noDestination]
+      case 'patchDestination':
+        if (there) known.destinations.set(address, weight)
+        return [{ op, service, destination, changes: { weight } }, noDestination]
       default:
-        known?.destinations.delete(destination.address)
-        return [
-          { op: 'deleteDestination', service, destination },
-          known ? !there && 'ERR_IPVS_NO_DESTINATION' : 'ERR_IPVS_NO_SERVICE',
-        ]
+        known?.destinations.delete(address)
+        return [{ op, service, destination }, noDestination]
     }
   }
 
   #judge(operation, expected, outcome) {
     ++this.changes
     const told = outcome.ok ? undefined : (outcome.error.code ?? String(outcome.error))
-    if ((expected || undefined) === told) return
-    this.wrong.push({ operation, expected: expected || 'success', told: told ?? 'success' })
+    this.refused += told === undefined ? 0 : 1
+    if (expected === told) return
+    this.wrong.push({ operation, expected: expected ?? 'success', told: told ?? 'success' })
   }
 
   /** Some changes, as one batch or as calls that nobody waits for one by one. */
@@ -129,8 +156,8 @@ export class Actor {
   /** What the kernel must have of this actor: a sorted line for each entry. */
   expected() {
     return linesOf(
-      [...this.#model].map(([fwmark, { scheduler, destinations }]) => ({
-        fwmark,
+      [...this.#model].map(([key, { scheduler, destinations }]) => ({
+        ...key,
         scheduler,
         destinations: [...destinations].map(([address, weight]) => ({ address, weight })),
       })),
@@ -145,8 +172,10 @@ export class Actor {
 /** The same of services as they are read from the kernel. */
 export const linesOf = (services) =>
   services
-    .flatMap(({ fwmark, scheduler, destinations }) => [
-      `${fwmark} ${scheduler}`,
-      ...destinations.map(({ address, weight }) => `${fwmark} ${address} ${weight}`),
+    .flatMap((service) => [
+      `${nameOf(service)} ${service.scheduler}`,
+      ...service.destinations.map(
+        ({ address, weight }) => `${nameOf(service)} ${address} ${weight}`,
+      ),
     ])
     .sort()

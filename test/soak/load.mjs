@@ -1,22 +1,26 @@
 // Several handles and worker threads change one table, while another process edits it with ipvsadm
 // and requests pass through it. At the end the kernel's table must be what each of them expects.
 //
-//   node test/soak/load.mjs [--changes N] [--seconds S] [--handles N] [--workers N] [--out DIR]
+//   node test/soak/load.mjs [--changes N] [--seconds S] [--handles N] [--workers N] [--size N]
+//                           [--pause MS] [--out DIR]
 //
-// Ends after N changes or S seconds, whichever comes first. Changes the namespace it runs in: use
+// Ends after N changes or S seconds, whichever comes first. Each handle has SIZE changes under way. The
+// others pause MS after each request and each 4 edits, so that most of the time is ours. Changes the namespace it runs in: use
 // a fresh one (`npm run vm`, or `unshare -n` on a kernel with IPVS). DIR gets curve.csv and curve.svg.
 
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 
 import { host, ipvs } from 'ipvs-netlink'
 
-import { Actor, firstMark, linesOf } from './actor.mjs'
+import { Actor, isActors, linesOf } from './actor.mjs'
 import { drawCurve } from './curve.mjs'
 
 const run = promisify(execFile)
@@ -26,16 +30,18 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '1200' },
     handles: { type: 'string', default: '3' },
     workers: { type: 'string', default: '2' },
-    size: { type: 'string', default: '64' },
+    size: { type: 'string', default: '512' },
+    pause: { type: 'string', default: '200' },
     out: { type: 'string' },
   },
 })
-const [changes, seconds, handles, workers, size] = [
+const [changes, seconds, handles, workers, size, rest] = [
   values.changes,
   values.seconds,
   values.handles,
   values.workers,
   values.size,
+  values.pause,
 ].map(Number)
 
 const web = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
@@ -54,13 +60,14 @@ const startTraffic = async (state) => {
   })
   const ask = async () => {
     while (state.going) {
-      const page = await fetch(`http://${web.address}/`, { headers: { connection: 'close' } }).then(
-        (response) => response.text(),
-        (error) => String(error.cause ?? error),
-      )
+      const page = await new Promise((resolve) => {
+        get({ host: web.address, agent: false }, (response) =>
+          response.setEncoding('utf8').once('data', resolve).once('error', resolve),
+        ).once('error', resolve)
+      }).catch(String)
       if (page === 'page') ++state.requests
-      else state.wrong.push({ operation: 'request', expected: 'page', told: page })
-      await sleep(20)
+      else state.wrong.push({ operation: 'request', expected: 'page', told: String(page) })
+      await sleep(rest)
     }
     server.close()
   }
@@ -83,6 +90,7 @@ const startForeigner = async (state) => {
       })
     }
     ++state.foreign
+    await sleep(rest)
   }
 }
 
@@ -90,7 +98,7 @@ const startWorker = (number) => {
   const worker = new Worker(new URL('worker.mjs', import.meta.url), {
     workerData: { number, size },
   })
-  const report = { changes: 0, wrong: [], expected: undefined }
+  const report = { changes: 0, refused: 0, wrong: [], heapUsed: 0, expected: [] }
   worker.on('message', (message) => Object.assign(report, message))
   const ended = new Promise((resolve, reject) => {
     worker.once('exit', resolve)
@@ -99,13 +107,14 @@ const startWorker = (number) => {
   return { report, ended, stop: () => worker.postMessage('stop') }
 }
 
-const sample = (started, total, delay) => {
+const sample = (started, total, delay, threads) => {
   const { rss, heapUsed, external } = process.memoryUsage()
+  const others = threads.map(({ report }) => report.heapUsed)
   return {
     seconds: Math.round((performance.now() - started) / 1000),
     changes: total,
     rss,
-    heapUsed,
+    heapUsed: others.reduce((sum, each) => sum + each, heapUsed),
     external,
     descriptors: readdirSync('/proc/self/fd').length,
     delay: Math.round(delay.percentile(99) / 1e4) / 100,
@@ -120,8 +129,9 @@ const foreigner = startForeigner(state)
 const actors = await Promise.all(Array.from({ length: handles }, (_, n) => Actor.open(n)))
 const threads = Array.from({ length: workers }, (_, n) => startWorker(handles + n))
 
-const total = () =>
-  [...actors, ...threads.map(({ report }) => report)].reduce((sum, each) => sum + each.changes, 0)
+const sumOf = (name) =>
+  [...actors, ...threads.map(({ report }) => report)].reduce((sum, each) => sum + each[name], 0)
+const total = () => sumOf('changes')
 const isOver = () => total() >= changes || performance.now() - started > seconds * 1000
 
 const work = actors.map(async (actor) => {
@@ -132,7 +142,7 @@ const curve = []
 const every = Math.max(1, Math.min(10, seconds / 60)) * 1000
 while (!isOver()) {
   await sleep(every)
-  curve.push(sample(started, total(), delay))
+  curve.push(sample(started, total(), delay, threads))
   delay.reset()
 }
 await Promise.all(work)
@@ -141,10 +151,16 @@ await Promise.all(threads.map(({ ended }) => ended))
 state.going = false
 await Promise.all([traffic, foreigner])
 const took = (performance.now() - started) / 1000
+const { user, system } = process.cpuUsage()
 
-const first = firstMark(0)
-const isOurs = ({ fwmark }) => fwmark >= first && fwmark < foreignMark
-const kernel = linesOf((await ipvs.snapshot()).filter(isOurs))
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc')
+collect()
+await sleep(500)
+collect()
+const after = process.memoryUsage().rss
+
+const kernel = linesOf((await ipvs.snapshot()).filter(isActors))
 const expected = [
   ...actors.flatMap((actor) => actor.expected()),
   ...threads.flatMap(({ report }) => report.expected),
@@ -155,11 +171,15 @@ const wrong = [...state.wrong, ...actors.flatMap((each) => each.wrong)].concat(
   threads.flatMap(({ report }) => report.wrong),
 )
 const same = kernel.join('\n') === expected.join('\n')
+const middle = (numbers) => numbers.toSorted((one, two) => one - two)[numbers.length >> 1]
 const mib = (bytes) => Math.round(bytes / 2 ** 18) / 4
 const settled = curve.slice(Math.floor(curve.length / 4))
 const result = {
   changes: total(),
+  refusedAsExpected: sumOf('refused'),
   seconds: Math.round(took),
+  changesPerSecond: Math.round(total() / took),
+  cpuSeconds: [user, system].map((each) => Math.round(each / 1e6)),
   handles,
   workers,
   foreignEdits: 4 * state.foreign,
@@ -167,9 +187,14 @@ const result = {
   wrongOutcomes: wrong.length,
   entriesInKernel: kernel.length,
   kernelIsTheModel: same,
-  rssMiB: [mib(settled[0]?.rss), mib(settled.at(-1)?.rss)],
+  // At a quarter, at half and at the end; then after the collector's work, with the threads gone.
+  rssMiB: [settled[0], settled[Math.floor(settled.length / 3)], settled.at(-1)].map((each) =>
+    mib(each?.rss),
+  ),
+  rssMiBAfter: mib(after),
   descriptors: [settled[0]?.descriptors, settled.at(-1)?.descriptors],
-  loopDelayP99Ms: Math.max(...settled.map((each) => each.delay)),
+  loopDelayP99Ms: middle(settled.map((each) => each.delay)),
+  worstLoopDelayP99Ms: Math.max(...settled.map((each) => each.delay)),
 }
 console.log(JSON.stringify(result))
 wrong.slice(0, 10).forEach((each) => console.error(JSON.stringify(each)))

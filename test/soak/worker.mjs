@@ -12,11 +12,13 @@ parentPort.once('message', () => {
 })
 while (going) {
   await actor.step(size)
-  parentPort.postMessage({ changes: actor.changes, wrong: actor.wrong })
+  const { heapUsed } = process.memoryUsage()
+  parentPort.postMessage({ changes: actor.changes, refused: actor.refused, heapUsed })
 }
 await actor.close()
 parentPort.postMessage({
   changes: actor.changes,
+  refused: actor.refused,
   wrong: actor.wrong,
   expected: actor.expected(),
 })
