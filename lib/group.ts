@@ -220,6 +220,12 @@ export class Group {
     return failure && errorFor(failure, this.requestAt(index))
   }
 
+  /** Made where it is thrown, in a reaction to {@link done}: so its stack leads to the caller. */
+  throwFailure(index: number): void {
+    const error = this.errorAt(index)
+    if (error) throw error
+  }
+
   /** The numbers of the changes that failed. */
   failures(): number[] {
     if (!this.#answer) return []
@@ -230,7 +236,8 @@ export class Group {
 
   /** What a batch answers. */
   outcomes(): OperationOutcome[] {
-    const outcomes = Array.from({ length: this.#count }, (): OperationOutcome => ({ ok: true }))
+    const outcomes = new Array<OperationOutcome>(this.#count)
+    for (let index = 0; index < this.#count; ++index) outcomes[index] = { ok: true }
     for (const index of this.failures()) {
       const error = this.errorAt(index)
       if (error) outcomes[index] = { ok: false, error }
