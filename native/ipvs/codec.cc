@@ -84,7 +84,7 @@ void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t*
   writer.End();
 }
 
-bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+bool ReadRecord(netlink::Decoder* decoder, uint16_t top, const netlink::Message& message,
                 Records* records) {
   uint8_t command = 0;
   netlink::Bytes body;
@@ -99,8 +99,8 @@ bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Messag
     if (attributes.malformed() || body.data == nullptr) return false;
   }
   const size_t start = records->size();
-  records->resize(start + table.record_size, 0);
-  if (netlink::Decode(table, body, records->data() + start)) return true;
+  records->resize(start + decoder->table().record_size, 0);
+  if (decoder->Decode(body, records->data() + start)) return true;
   records->resize(start);
   return false;
 }

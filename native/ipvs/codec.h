@@ -40,7 +40,12 @@ void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t*
 
 // Appends one record made of the nest `top` of an IPVS message (of its top level when `top` is 0).
 // False when the message is malformed or has no such nest.
-bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+bool ReadRecord(netlink::Decoder* decoder, uint16_t top, const netlink::Message& message,
                 Records* records);
+inline bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+                       Records* records) {
+  netlink::Decoder decoder(table);
+  return ReadRecord(&decoder, top, message, records);
+}
 
 }  // namespace ipvs

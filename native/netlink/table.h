@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "netlink/message.h"
+#include "netlink/pattern.h"
 
 namespace netlink {
 
@@ -51,8 +52,24 @@ struct Table {
 void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
             MessageWriter* writer);
 
-// Fills the record (which the caller zeroed) from attributes. Unknown attributes are skipped;
-// false when one that is known is too short, or the run itself is malformed.
-bool Decode(const Table& table, Bytes attributes, uint8_t* record);
+// Reads records of one table. Made for a run of messages: it knows the layout of the last one.
+class Decoder {
+ public:
+  explicit Decoder(const Table& table) : table_(table) {}
+
+  const Table& table() const { return table_; }
+
+  // Fills the record (which the caller zeroed) from attributes. Unknown attributes are skipped;
+  // false when one that is known is too short, or the run itself is malformed.
+  bool Decode(Bytes attributes, uint8_t* record);
+
+ private:
+  const Table& table_;
+  Pattern pattern_;
+};
+
+inline bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
+  return Decoder(table).Decode(attributes, record);
+}
 
 }  // namespace netlink
