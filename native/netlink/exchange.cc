@@ -56,6 +56,12 @@ MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
   return writer_;
 }
 
+uint8_t* RequestBatch::Repeat() {
+  const uint32_t sequence = socket_->NextSequence();
+  sequences_.push_back(sequence);
+  return writer_.Repeat(sequence);
+}
+
 class BatchExchange {
  public:
   BatchExchange(RequestBatch* batch, std::vector<Outcome>* outcomes, const ReplyReader& read)

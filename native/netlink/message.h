@@ -52,6 +52,11 @@ class MessageWriter {
   }
   void Advance(const uint8_t* end) { length_ = static_cast<size_t>(end - buffer_.get()); }
 
+  // Writes the message written last once more, with another number; answers where it begins.
+  uint8_t* Repeat(uint32_t sequence);
+  // Where the message that was begun last begins.
+  const uint8_t* message() const { return buffer_.get() + message_; }
+
   // Asks for an acknowledgement of the message written last.
   void AcknowledgeLast();
 

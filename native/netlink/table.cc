@@ -163,7 +163,7 @@ bool LearnInto(const Table& table, size_t record, Bytes attributes, Pattern* pat
 }  // namespace
 
 void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
-            MessageWriter* writer) {
+            MessageWriter* writer, std::vector<Place>* places) {
   // No field takes more than itself, a header and padding.
   uint8_t* at = writer->Reserve(table.config_size + table.count * (kAttributeHeader + 4));
   for (uint32_t left = Load<uint32_t>(record + kPresent) & rows; left != 0; left &= left - 1) {
@@ -172,7 +172,13 @@ void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t add
     const Row& row = table.rows[i];
     // A request's record ends where the observed fields begin, whatever its bits say.
     if (row.offset + size_t{row.size} > table.config_size) continue;
-    at = PutRow(at, row, record + row.offset, address_size);
+    const uint8_t* field = record + row.offset;
+    if (places != nullptr) {
+      const auto size = static_cast<uint16_t>(row.wire == Wire::kAddress ? address_size : row.size);
+      const uint8_t* payload = at + kAttributeHeader;
+      places->push_back({row.wire, size, field, static_cast<size_t>(payload - writer->message())});
+    }
+    at = PutRow(at, row, field, address_size);
   }
   writer->Advance(at);
 }
