@@ -61,6 +61,7 @@ const decoder = new TextDecoder()
 export class Memory {
   readonly bytes: Uint8Array
   readonly words: Uint32Array
+  #start: Uint8Array | undefined
 
   constructor(buffer: ArrayBuffer) {
     this.bytes = new Uint8Array(buffer)
@@ -73,6 +74,12 @@ export class Memory {
 
   setWord(at: number, value: number): void {
     this.words[at >> 2] = value
+  }
+
+  /** The first bytes. Made once, as long as it is the same length that is asked for. */
+  start(length: number): Uint8Array {
+    if (this.#start?.length !== length) this.#start = this.bytes.subarray(0, length)
+    return this.#start
   }
 
   text(at: number, size: number): string {
