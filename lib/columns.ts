@@ -1,7 +1,7 @@
 // What the addon read, as flat columns: a few arrays however long the table is.
 
 import { familyOf, formatAddress } from './address.js'
-import { Memory } from './memory.js'
+import { highWord, lowWord, Memory } from './memory.js'
 import { recordFormat } from './records.js'
 import type { CounterReader } from './records.js'
 import { inTurns } from './turns.js'
@@ -18,61 +18,67 @@ import type {
 type Totals = Float64Array | BigUint64Array
 type Column = Uint8Array | Uint16Array | Uint32Array
 
-/** Fills the elements of a column from `from` to before `end`, each from its record. */
-type Fill = (from: number, end: number) => void
-
-/** So many records are gone through for one column after the other. */
-const rowsAtOnce = 256
-
-/** The records of one size that a column is of. */
+/** The records of one size that columns are made of. */
 interface Source {
   readonly memory: Memory
   readonly size: number
 }
 
-// A loop for each column, not a function for each element: that costs ten times as much.
+// A loop for each column, not a function for each element, which costs ten times as much. These are no
+// closures: each would have to become warm by itself.
 
-const wordInto = ({ memory, size }: Source, column: Column, offset: number): Fill => {
+type Loop<Kind> = (source: Source, column: Kind, offset: number, from: number, end: number) => void
+
+const fillWords: Loop<Column> = ({ memory, size }, column, offset, from, end) => {
   const { words } = memory
-  return (from, end) => {
-    for (let index = from, at = (from * size + offset) >> 2; index < end; ++index) {
-      column[index] = words[at] ?? 0
-      at += size >> 2
-    }
+  for (let index = from, at = (from * size + offset) >> 2; index < end; ++index) {
+    column[index] = words[at] ?? 0
+    at += size >> 2
   }
 }
 
-const addressInto = ({ memory, size }: Source, column: Uint8Array, offset: number): Fill => {
+const fillAddresses: Loop<Uint8Array> = ({ memory, size }, column, offset, from, end) => {
   const { words } = memory
   const target = new Uint32Array(column.buffer)
-  return (from, end) => {
-    for (let index = from; index < end; ++index) {
-      const at = (index * size + offset) >> 2
-      target[4 * index] = words[at] ?? 0
-      target[4 * index + 1] = words[at + 1] ?? 0
-      target[4 * index + 2] = words[at + 2] ?? 0
-      target[4 * index + 3] = words[at + 3] ?? 0
-    }
+  for (let index = from, at = (from * size + offset) >> 2; index < end; ++index) {
+    target[4 * index] = words[at] ?? 0
+    target[4 * index + 1] = words[at + 1] ?? 0
+    target[4 * index + 2] = words[at + 2] ?? 0
+    target[4 * index + 3] = words[at + 3] ?? 0
+    at += size >> 2
   }
 }
 
-const numberInto =
-  ({ memory, size }: Source, column: Float64Array, offset: number): Fill =>
+const fillNumbers: Loop<Float64Array> = ({ memory, size }, column, offset, from, end) => {
+  const { words } = memory
+  for (let index = from, at = (from * size + offset) >> 2; index < end; ++index) {
+    column[index] = (words[at + lowWord] ?? 0) + (words[at + highWord] ?? 0) * 2 ** 32
+    at += size >> 2
+  }
+}
+
+const fillBigints: Loop<BigUint64Array> = ({ memory, size }, column, offset, from, end) => {
+  for (let index = from; index < end; ++index) {
+    column[index] = memory.bigint64(index * size + offset)
+  }
+}
+
+/** Fills the elements of a column from `from` to before `end`, each from its record. */
+type Fill = (from: number, end: number) => void
+
+const filling =
+  <Kind>(loop: Loop<Kind>, source: Source, column: Kind, offset: number): Fill =>
   (from, end) => {
-    for (let index = from; index < end; ++index) {
-      column[index] = memory.number64(index * size + offset)
-    }
+    loop(source, column, offset, from, end)
   }
 
-const totalInto = (source: Source, column: Totals, offset: number): Fill => {
-  if (column instanceof Float64Array) return numberInto(source, column, offset)
-  const { memory, size } = source
-  return (from, end) => {
-    for (let index = from; index < end; ++index) {
-      column[index] = memory.bigint64(index * size + offset)
-    }
-  }
-}
+/** So many records are gone through for one column after the other. */
+const rowsAtOnce = 256
+
+const totalInto = (source: Source, column: Totals, offset: number): Fill =>
+  column instanceof Float64Array
+    ? filling(fillNumbers, source, column, offset)
+    : filling(fillBigints, source, column, offset)
 
 const makeStats = (
   source: Source,
@@ -126,9 +132,9 @@ const servicesFrom = async (
     stats,
   }
   for (const name of ['family', 'protocol', 'port', 'fwmark'] as const) {
-    fills.push(wordInto(source, columns[name], service.offset(name)))
+    fills.push(filling(fillWords, source, columns[name], service.offset(name)))
   }
-  fills.push(addressInto(source, columns.address, service.offset('address')))
+  fills.push(filling(fillAddresses, source, columns.address, service.offset('address')))
   const { firstDestination } = columns
   fills.push((from, end) => {
     for (let index = from; index < end; ++index) {
@@ -172,9 +178,9 @@ const destinationsFrom = async (
     stats,
   }
   for (const name of destinationNames) {
-    fills.push(wordInto(source, columns[name], destination.offset(name)))
+    fills.push(filling(fillWords, source, columns[name], destination.offset(name)))
   }
-  fills.push(addressInto(source, columns.address, destination.offset('address')))
+  fills.push(filling(fillAddresses, source, columns.address, destination.offset('address')))
   let owner = 0
   fills.push((from, end) => {
     for (let index = from; index < end; ++index) {

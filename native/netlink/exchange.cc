@@ -129,7 +129,7 @@ Outcome Exchange(Socket* socket, RequestBatch* batch, Deadline deadline,
   deadline.Arm();  // executing took its own time; the silence starts now
   while (outcome.ok() && !exchange.done()) {
     Bytes datagram;
-    outcome = socket->Receive(deadline, &datagram);
+    outcome = socket->Receive(&deadline, &datagram);
     if (outcome.ok()) outcome = exchange.Take(datagram);
     if (exchange.progressed()) deadline.Arm();
   }
@@ -189,7 +189,7 @@ Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
   deadline.Arm();
   while (outcome.ok() && !dump.done()) {
     Bytes datagram;
-    outcome = socket->Receive(deadline, &datagram);
+    outcome = socket->Receive(&deadline, &datagram);
     if (outcome.ok()) outcome = dump.Take(datagram);
     if (dump.progressed()) deadline.Arm();
   }
