@@ -16,6 +16,7 @@
         "native/netlink/family.cc",
         "native/netlink/namespace.cc",
         "native/netlink/table.cc",
+        "native/netlink/pattern.cc",
         "native/ipvs/attributes.cc",
         "native/ipvs/codec.cc",
         "native/ipvs/changes.cc",

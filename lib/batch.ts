@@ -43,12 +43,13 @@ const askForScheduler = async (
 
 /** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
 const askWhatIsMissing = async (native: Connection, groups: readonly Group[]): Promise<void> => {
-  const answers = new Map<string, Missing | undefined>()
+  let answers: Map<string, Missing | undefined> | undefined
   for (const group of groups) {
     for (const index of group.failures()) {
       const request = group.requestAt(index)
       if (!isAmbiguous(group.failureAt(index), request)) continue
       const { scheduler = '' } = request
+      answers ??= new Map()
       if (!answers.has(scheduler)) {
         answers.set(scheduler, await askForScheduler(native, scheduler))
       }

@@ -244,12 +244,11 @@ export const destinationKeyOf = ({
 
 type ForwardingName = keyof typeof forwardingNumbers
 
-const forwardingNames = new Map<number, ForwardingName>(
-  Object.entries(forwardingNumbers).map(([name, number]) => [number, name as ForwardingName]),
-)
+/** In the order of their numbers. */
+const forwardingNames = Object.keys(forwardingNumbers) as ForwardingName[]
 
 /** 5 to 7 mean nothing to the kernel, which treats them as masquerading. */
-export const forwardingOf = (number: number): ForwardingName => forwardingNames.get(number) ?? 'nat'
+export const forwardingOf = (number: number): ForwardingName => forwardingNames[number] ?? 'nat'
 
 const tunnelOf = (fields: DestinationFields): Tunnel => {
   const flags = fields.tunnelFlags ?? 0

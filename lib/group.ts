@@ -25,25 +25,31 @@ export interface Change {
   readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
 }
 
-// Kept from one group to the next: memory that the kernel has to clear first costs as much as what
-// is written into it. Less than this is cheap, more is seldom needed twice.
-const leastKept = 1 << 16
-const mostKept = 1 << 22
+/** Four changes: more than one call makes. */
+const firstCount = 4
 
-let kept: Memory | undefined
+// Kept from one group to the next, one of the first size and a large one: memory that the kernel has
+// to clear first costs as much as what is written into it, and that of a lone call more than the rest
+// of it. More than this is seldom needed twice.
+const leastLarge = 1 << 16
+const mostLarge = 1 << 22
+
+let small: Memory | undefined
+let large: Memory | undefined
 
 const takeMemory = (size: number): Memory => {
-  if (size < leastKept || !kept || kept.bytes.length < size) {
-    return new Memory(new ArrayBuffer(size))
-  }
-  const memory = kept
-  kept = undefined
+  const isSmall = size < leastLarge
+  const memory = isSmall ? small : large
+  if (!memory || memory.bytes.length < size) return new Memory(new ArrayBuffer(size))
+  if (isSmall) small = undefined
+  else large = undefined
   return memory
 }
 
 const giveBack = (memory: Memory): void => {
   const { length } = memory.bytes
-  if (length >= leastKept && length <= mostKept) kept = memory
+  if (length >= leastLarge && length <= mostLarge) large = memory
+  else if (length === firstCount * recordFormat().operation.size) small = memory
 }
 
 let writer: DirectWriter | undefined
@@ -53,9 +59,6 @@ export const directWriter = (): DirectWriter => {
   writer ??= new DirectWriter()
   return writer
 }
-
-/** Four changes: more than one call makes. */
-const firstCount = 4
 
 /** See native/ipvs/codec.h: the header of a change, by word. */
 const writeHeader = (memory: Memory, at: number, { command, patch }: Change): void => {
@@ -151,7 +154,7 @@ export class Group {
 
   /** The records; valid until the group has ended. */
   get bytes(): Uint8Array {
-    return this.#memory.bytes.subarray(0, this.#count * recordFormat().operation.size)
+    return this.#memory.start(this.#count * recordFormat().operation.size)
   }
 
   /** Adds a change and answers its number. */
@@ -220,6 +223,12 @@ export class Group {
     return failure && errorFor(failure, this.requestAt(index))
   }
 
+  /** Made where it is thrown, in a reaction to {@link done}: so its stack leads to the caller. */
+  throwFailure(index: number): void {
+    const error = this.errorAt(index)
+    if (error) throw error
+  }
+
   /** The numbers of the changes that failed. */
   failures(): number[] {
     if (!this.#answer) return []
@@ -230,7 +239,8 @@ export class Group {
 
   /** What a batch answers. */
   outcomes(): OperationOutcome[] {
-    const outcomes = Array.from({ length: this.#count }, (): OperationOutcome => ({ ok: true }))
+    const outcomes = new Array<OperationOutcome>(this.#count)
+    for (let index = 0; index < this.#count; ++index) outcomes[index] = { ok: true }
     for (const index of this.failures()) {
       const error = this.errorAt(index)
       if (error) outcomes[index] = { ok: false, error }

@@ -1,8 +1,7 @@
 // The public verbs of a virtual server table.
 
 import { ChangeQueue } from './batch.js'
-import { abortError } from './errors.js'
-import type { IpvsError } from './errors.js'
+import { abortError, IpvsError } from './errors.js'
 import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
@@ -20,15 +19,7 @@ import { streamTable } from './stream.js'
 import type { ReadReply } from './stream.js'
 import { nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
-import {
-  orDefault,
-  signalOf,
-  takeBoolean,
-  takeOneOf,
-  takeOptions,
-  takeSignal,
-  wrongType,
-} from './validate.js'
+import { choiceOf, flagOf, signalOf, takeOptions, takeSignal, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection } from '../types/addon.js'
 import type { ColumnOptions, TableColumns } from '../types/columns.js'
@@ -51,20 +42,13 @@ import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from '../types/
 
 const wholeTable = { command: 'GET_SERVICE', what: 'read the table' } as const
 
-const flagOf = (options: Properties, name: string): boolean =>
-  options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
+const isExisting = (error: unknown): boolean =>
+  IpvsError.is(error) &&
+  (error.code === 'ERR_IPVS_SERVICE_EXISTS' || error.code === 'ERR_IPVS_DESTINATION_EXISTS')
 
-const choiceOf = <Choice extends string>(
-  options: Properties,
-  name: string,
-  choices: readonly [Choice, ...Choice[]],
-): Choice => takeOneOf(orDefault(options[name], choices[0]), `options.${name}`, choices)
-
-const isExisting = ({ code }: IpvsError): boolean =>
-  code === 'ERR_IPVS_SERVICE_EXISTS' || code === 'ERR_IPVS_DESTINATION_EXISTS'
-
-const isMissing = ({ code }: IpvsError): boolean =>
-  code === 'ERR_IPVS_NO_SERVICE' || code === 'ERR_IPVS_NO_DESTINATION'
+const isMissing = (error: unknown): boolean =>
+  IpvsError.is(error) &&
+  (error.code === 'ERR_IPVS_NO_SERVICE' || error.code === 'ERR_IPVS_NO_DESTINATION')
 
 /** A handle on a table: the kernel's, or what `makeConnection` answers for. */
 export class IpvsHandle extends Controller implements Ipvs {
@@ -83,27 +67,23 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this
   }
 
-  async addService(config: ServiceConfig, options?: AddOptions): Promise<void> {
+  addService(config: ServiceConfig, options?: AddOptions): Promise<void> {
     return this.#add('addService', 'editService', { service: config }, options)
   }
 
-  async editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
+  editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
     return this.#change('editService', { service: config }, options)
   }
 
-  async patchService(
-    key: ServiceKey,
-    changes: ServiceChanges,
-    options?: CallOptions,
-  ): Promise<void> {
+  patchService(key: ServiceKey, changes: ServiceChanges, options?: CallOptions): Promise<void> {
     return this.#change('patchService', { service: key, changes }, options)
   }
 
-  async deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void> {
+  deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void> {
     return this.#delete('deleteService', { service: key }, options)
   }
 
-  async addDestination(
+  addDestination(
     key: ServiceKey,
     config: DestinationConfig | Destination<number | bigint>,
     options?: AddOptions,
@@ -112,7 +92,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.#add('addDestination', 'editDestination', values, options)
   }
 
-  async editDestination(
+  editDestination(
     key: ServiceKey,
     config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
@@ -120,7 +100,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.#change('editDestination', { service: key, destination: config }, options)
   }
 
-  async patchDestination(
+  patchDestination(
     key: ServiceKey,
     destinationKey: DestinationKey,
     changes: DestinationChanges,
@@ -130,7 +110,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.#change('patchDestination', values, options)
   }
 
-  async deleteDestination(
+  deleteDestination(
     key: ServiceKey,
     destinationKey: DestinationKey,
     options?: DeleteOptions,
@@ -139,23 +119,23 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.#delete('deleteDestination', values, options)
   }
 
-  async zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
+  zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
     return this.#change('zero', { service: key }, options)
   }
 
-  async setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void> {
+  setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void> {
     return this.#change('setTimeouts', { timeouts }, options)
   }
 
-  async startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void> {
+  startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void> {
     return this.#change('startSyncDaemon', { daemon: config }, options)
   }
 
-  async stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void> {
+  stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void> {
     return this.#change('stopSyncDaemon', { role }, options)
   }
 
-  async clear(options?: CallOptions): Promise<void> {
+  clear(options?: CallOptions): Promise<void> {
     return this.#change('clear', {}, options)
   }
 
@@ -280,41 +260,55 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.close()
   }
 
-  async #add(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
-    if (options === undefined) return this.#change(verb, values, options)
+  // The changing verbs are no async functions, and make one promise a call: of ten thousand calls in a
+  // tick every further one costs as much as the kernel's work.
+
+  #add(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
+    return options === undefined
+      ? this.#change(verb, values, undefined)
+      : this.#addUnless(verb, edit, values, options)
+  }
+
+  async #addUnless(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
     const given = takeOptions(options, ['ifExists'])
     const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
     const signal = signalOf(given)
-    const failure = await this.#send(verb, values, signal)
-    if (!failure) return
-    if (ifExists === 'refuse' || !isExisting(failure)) throw failure
-    if (ifExists === 'edit') await this.#change(edit, values, { signal })
+    try {
+      await this.#change(verb, values, { signal })
+    } catch (error) {
+      if (ifExists === 'refuse' || !isExisting(error)) throw error
+      if (ifExists === 'edit') await this.#change(edit, values, { signal })
+    }
   }
 
-  async #delete(verb: Verb, values: Properties, options: unknown): Promise<void> {
+  #delete(verb: Verb, values: Properties, options: unknown): Promise<void> {
+    return options === undefined
+      ? this.#change(verb, values, undefined)
+      : this.#deleteUnless(verb, values, options)
+  }
+
+  async #deleteUnless(verb: Verb, values: Properties, options: unknown): Promise<void> {
     const given = takeOptions(options, ['ifMissing'])
     const ifMissing = choiceOf(given, 'ifMissing', ['refuse', 'ignore'])
-    const failure = await this.#send(verb, values, signalOf(given))
-    if (failure && (ifMissing === 'refuse' || !isMissing(failure))) throw failure
+    try {
+      await this.#change(verb, values, { signal: signalOf(given) })
+    } catch (error) {
+      if (ifMissing === 'refuse' || !isMissing(error)) throw error
+    }
   }
 
-  async #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    const signal = options === undefined ? undefined : signalOf(takeOptions(options))
-    const failure = await this.#send(verb, values, signal)
-    if (failure) throw failure
-  }
-
-  /** Resolves to the error, made here so that its stack leads to the caller. */
-  async #send(
-    verb: Verb,
-    values: Properties,
-    signal: AbortSignal | undefined,
-  ): Promise<IpvsError | undefined> {
-    const group = this.#changes.groupFor(signal)
-    const index = addVerb(group, verb, values)
-    this.#changes.send(verb, group, index, signal)
-    await (signal ? this.#changes.ended(group, signal) : group.done)
-    return group.errorAt(index)
+  #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
+    try {
+      const signal = options === undefined ? undefined : signalOf(takeOptions(options))
+      const group = this.#changes.groupFor(signal)
+      const index = addVerb(group, verb, values)
+      this.#changes.send(verb, group, index, signal)
+      const ended = signal ? this.#changes.ended(group, signal) : group.done
+      return ended.then(() => group.throwFailure(index))
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
+      return Promise.reject(error)
+    }
   }
 
   async #read<Reply extends Answer>(

@@ -1,7 +1,8 @@
 // Bytes of flat records, and the words of the same memory (native/netlink/table.h).
 
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
-const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
+/** Of a number of 64 bits, by word. */
+export const [lowWord, highWord] = littleEndian ? [0, 1] : [1, 0]
 
 const dot = 46
 const zero = 48
@@ -35,17 +36,22 @@ export const ipv4Word = (text: string): number => {
 }
 
 const parts = Array.from({ length: 256 }, (_, byte) => String(byte))
-const dotted = parts.map((part) => `${part}.`)
 
-/** The text of an IPv4 address, of the word that it is in memory. */
-export const ipv4Text = (word: number): string => {
-  const a = word & 255
-  const b = (word >>> 8) & 255
-  const c = (word >>> 16) & 255
-  const d = word >>> 24
-  return littleEndian
-    ? `${dotted[a] ?? ''}${dotted[b] ?? ''}${dotted[c] ?? ''}${parts[d] ?? ''}`
-    : `${dotted[d] ?? ''}${dotted[c] ?? ''}${dotted[b] ?? ''}${parts[a] ?? ''}`
+/** Texts of IPv4 addresses. Mostly the next one differs from the last in its last part only. */
+export class Ipv4Texts {
+  #front = -1
+  #text = ''
+
+  /** Of the word that an address is in memory. */
+  of(word: number): string {
+    const front = littleEndian ? word & 0xffffff : word >>> 8
+    if (front !== this.#front) {
+      this.#front = front
+      const bytes = [front & 255, (front >>> 8) & 255, front >>> 16]
+      this.#text = (littleEndian ? bytes : bytes.reverse()).map((byte) => `${byte}.`).join('')
+    }
+    return this.#text + (parts[littleEndian ? word >>> 24 : word & 255] ?? '')
+  }
 }
 
 const encoder = new TextEncoder()
@@ -55,6 +61,7 @@ const decoder = new TextDecoder()
 export class Memory {
   readonly bytes: Uint8Array
   readonly words: Uint32Array
+  #start: Uint8Array | undefined
 
   constructor(buffer: ArrayBuffer) {
     this.bytes = new Uint8Array(buffer)
@@ -67,6 +74,12 @@ export class Memory {
 
   setWord(at: number, value: number): void {
     this.words[at >> 2] = value
+  }
+
+  /** The first bytes. Made once, as long as it is the same length that is asked for. */
+  start(length: number): Uint8Array {
+    if (this.#start?.length !== length) this.#start = this.bytes.subarray(0, length)
+    return this.#start
   }
 
   text(at: number, size: number): string {
@@ -89,13 +102,13 @@ export class Memory {
 
   /** Exact to 2^53. */
   number64(at: number): number {
-    const low = this.word(at + lowWord)
-    const high = this.word(at + highWord)
+    const low = this.word(at + 4 * lowWord)
+    const high = this.word(at + 4 * highWord)
     // Mostly there is none, and then the number stays a small integer.
     return high === 0 ? low : low + high * 2 ** 32
   }
 
   bigint64(at: number): bigint {
-    return BigInt(this.word(at + lowWord)) | (BigInt(this.word(at + highWord)) << 32n)
+    return BigInt(this.word(at + 4 * lowWord)) | (BigInt(this.word(at + 4 * highWord)) << 32n)
   }
 }

@@ -4,9 +4,9 @@
 
 import { familyNumbers } from './address.js'
 import { describeDestination, forwardingNumbers, forwardingOf } from './destination.js'
-import { ipv4Text, Memory } from './memory.js'
-import { bigintTotal, numberTotal, recordFormat } from './records.js'
-import type { CounterFields, CounterReader, ReadTotal } from './records.js'
+import { highWord, Ipv4Texts, lowWord, Memory } from './memory.js'
+import { bigintTotal, recordFormat } from './records.js'
+import type { CounterFields } from './records.js'
 import { describeService, protocolOf } from './service.js'
 import type { Destination, Service } from '../types/observed.js'
 
@@ -17,20 +17,42 @@ export type Total = number | bigint
 /** `IP_VS_SVC_F_HASHED`: every service that is in the kernel's table. */
 const hashed = 0x02
 
+/** Of the places in bytes, those in words. */
+const inWords = <Name extends string>(places: Readonly<Record<Name, number>>) =>
+  Object.fromEntries(
+    Object.entries<number>(places).map(([name, place]) => [name, place >> 2]),
+  ) as Record<Name, number>
+
+/** Places and sizes are in words: bytes would have to be divided again and again. */
 const makePlaces = () => {
-  const { service, destination } = recordFormat()
+  const { service, destination, serviceCounters, destinationCounters } = recordFormat()
   return {
-    serviceSize: service.size,
-    serviceFamily: service.offset('family'),
+    service: inWords({
+      size: service.size,
+      family: service.offset('family'),
+      protocol: service.offset('protocol'),
+      address: service.offset('address'),
+      port: service.offset('port'),
+      scheduler: service.offset('scheduler'),
+      schedulerSize: service.sizeOf('scheduler'),
+      flags: service.offset('flags'),
+    }),
     serviceBits: service.bits('family', 'protocol', 'address', 'port', 'scheduler', 'flags'),
     fwmarkBit: service.bits('fwmark'),
-    protocol: service.offset('protocol'),
-    serviceAddress: service.offset('address'),
-    servicePort: service.offset('port'),
-    scheduler: service.offset('scheduler'),
-    schedulerSize: service.sizeOf('scheduler'),
-    flags: service.offset('flags'),
-    destinationSize: destination.size,
+    serviceCounters: inWords(serviceCounters.places),
+    destination: inWords({
+      size: destination.size,
+      family: destination.offset('family'),
+      address: destination.offset('address'),
+      port: destination.offset('port'),
+      forwarding: destination.offset('forwarding'),
+      weight: destination.offset('weight'),
+      upperThreshold: destination.offset('upperThreshold'),
+      lowerThreshold: destination.offset('lowerThreshold'),
+      activeConnections: destination.offset('activeConnections'),
+      inactiveConnections: destination.offset('inactiveConnections'),
+      persistentConnections: destination.offset('persistentConnections'),
+    }),
     destinationBits: destination.bits(
       'family',
       'address',
@@ -43,113 +65,132 @@ const makePlaces = () => {
       'inactiveConnections',
       'persistentConnections',
     ),
-    family: destination.offset('family'),
-    address: destination.offset('address'),
-    port: destination.offset('port'),
-    forwarding: destination.offset('forwarding'),
-    weight: destination.offset('weight'),
-    upperThreshold: destination.offset('upperThreshold'),
-    lowerThreshold: destination.offset('lowerThreshold'),
-    activeConnections: destination.offset('activeConnections'),
-    inactiveConnections: destination.offset('inactiveConnections'),
-    persistentConnections: destination.offset('persistentConnections'),
+    destinationCounters: inWords(destinationCounters.places),
   }
 }
 
 let places: ReturnType<typeof makePlaces> | undefined
 
+const totalAt = (words: Uint32Array, at: number): number => {
+  const low = words[at + lowWord] ?? 0
+  const high = words[at + highWord] ?? 0
+  // Mostly there is none, and then the number stays a small integer.
+  return high === 0 ? low : low + high * 2 ** 32
+}
+
+/** Counters as numbers, at a word. */
+const statsAt = (
+  words: Uint32Array,
+  at: number,
+  place: CounterFields<number>,
+): CounterFields<number> => ({
+  connections: totalAt(words, at + place.connections),
+  packetsIn: totalAt(words, at + place.packetsIn),
+  packetsOut: totalAt(words, at + place.packetsOut),
+  bytesIn: totalAt(words, at + place.bytesIn),
+  bytesOut: totalAt(words, at + place.bytesOut),
+  connectionsPerSecond: totalAt(words, at + place.connectionsPerSecond),
+  packetsInPerSecond: totalAt(words, at + place.packetsInPerSecond),
+  packetsOutPerSecond: totalAt(words, at + place.packetsOutPerSecond),
+  bytesInPerSecond: totalAt(words, at + place.bytesInPerSecond),
+  bytesOutPerSecond: totalAt(words, at + place.bytesOutPerSecond),
+})
+
 /** The records of one reply. */
 export class Reader {
   readonly #memory: Memory
-  readonly #readTotal: ReadTotal<Total>
+  readonly #words: Uint32Array
+  readonly #bigint: boolean
   readonly #places: ReturnType<typeof makePlaces>
   readonly #format = recordFormat()
   // Most services have the scheduler of the one before.
   #schedulerAt = -1
   #scheduler = ''
+  readonly #texts = new Ipv4Texts()
 
   constructor(records: ArrayBuffer, bigint: boolean) {
     this.#memory = new Memory(records)
-    this.#readTotal = bigint ? bigintTotal : numberTotal
+    this.#words = this.#memory.words
+    this.#bigint = bigint
     places ??= makePlaces()
     this.#places = places
   }
 
   /** `AF_INET` or `AF_INET6`. */
   serviceFamily(index: number): number {
-    return this.#memory.word(index * this.#places.serviceSize + this.#places.serviceFamily)
+    const { size, family } = this.#places.service
+    return this.#words[index * size + family] ?? 0
   }
 
   /** How many services the reply has, when it is one of services. */
   get services(): number {
-    return this.#memory.bytes.length / this.#places.serviceSize
+    return this.#words.length / this.#places.service.size
   }
 
   get destinations(): number {
-    return this.#memory.bytes.length / this.#places.destinationSize
+    return this.#words.length / this.#places.destination.size
   }
 
   service(index: number): Service<Total> {
-    const memory = this.#memory
-    const place = this.#places
-    const at = index * place.serviceSize
+    const words = this.#words
+    const { service: place, serviceBits, fwmarkBit, serviceCounters } = this.#places
+    const at = index * place.size
     const isPlain =
-      (memory.word(at) & (place.serviceBits | place.fwmarkBit)) === place.serviceBits &&
-      memory.word(at + place.serviceFamily) === familyNumbers.ipv4 &&
-      (memory.word(at + place.flags) & ~hashed) === 0
+      ((words[at] ?? 0) & (serviceBits | fwmarkBit)) === serviceBits &&
+      words[at + place.family] === familyNumbers.ipv4 &&
+      ((words[at + place.flags] ?? 0) & ~hashed) === 0
+    const stats = this.#bigint
+      ? this.#format.serviceCounters.read(this.#memory, 4 * at, bigintTotal)
+      : statsAt(words, at, serviceCounters)
     if (!isPlain) {
-      const described = describeService(this.#format.service.read(memory, at))
-      return { ...described, stats: this.#stats(this.#format.serviceCounters, at) }
+      return { ...describeService(this.#format.service.read(this.#memory, 4 * at)), stats }
     }
     return {
-      protocol: protocolOf(memory.word(at + place.protocol)),
-      address: ipv4Text(memory.word(at + place.serviceAddress)),
-      port: memory.word(at + place.servicePort),
-      scheduler: this.#schedulerOf(at + place.scheduler),
+      protocol: protocolOf(words[at + place.protocol]),
+      address: this.#texts.of(words[at + place.address] ?? 0),
+      port: words[at + place.port] ?? 0,
+      scheduler: this.#schedulerOf(4 * (at + place.scheduler)),
       schedulerFlags: [],
       onePacket: false,
-      stats: this.#stats(this.#format.serviceCounters, at),
+      stats,
     }
   }
 
   destination(index: number, serviceFamily: number): Destination<Total> {
-    const memory = this.#memory
-    const place = this.#places
-    const at = index * place.destinationSize
-    const bits = place.destinationBits
-    const method = memory.word(at + place.forwarding)
+    const words = this.#words
+    const { destination: place, destinationBits: bits, destinationCounters } = this.#places
+    const at = index * place.size
+    const method = words[at + place.forwarding] ?? 0
     const isPlain =
-      (memory.word(at) & bits) === bits &&
-      memory.word(at + place.family) === familyNumbers.ipv4 &&
+      ((words[at] ?? 0) & bits) === bits &&
+      words[at + place.family] === familyNumbers.ipv4 &&
       method !== forwardingNumbers.tun
+    const stats = this.#bigint
+      ? this.#format.destinationCounters.read(this.#memory, 4 * at, bigintTotal)
+      : statsAt(words, at, destinationCounters)
     if (!isPlain) {
-      const fields = this.#format.destination.read(memory, at)
-      const stats = this.#stats(this.#format.destinationCounters, at)
+      const fields = this.#format.destination.read(this.#memory, 4 * at)
       return { ...describeDestination(fields, serviceFamily), stats }
     }
     return {
-      address: ipv4Text(memory.word(at + place.address)),
-      port: memory.word(at + place.port),
+      address: this.#texts.of(words[at + place.address] ?? 0),
+      port: words[at + place.port] ?? 0,
       family: 'ipv4',
       forwarding: forwardingOf(method),
-      weight: memory.word(at + place.weight),
-      upperThreshold: memory.word(at + place.upperThreshold),
-      lowerThreshold: memory.word(at + place.lowerThreshold),
-      activeConnections: memory.word(at + place.activeConnections),
-      inactiveConnections: memory.word(at + place.inactiveConnections),
-      persistentConnections: memory.word(at + place.persistentConnections),
-      stats: this.#stats(this.#format.destinationCounters, at),
+      weight: words[at + place.weight] ?? 0,
+      upperThreshold: words[at + place.upperThreshold] ?? 0,
+      lowerThreshold: words[at + place.lowerThreshold] ?? 0,
+      activeConnections: words[at + place.activeConnections] ?? 0,
+      inactiveConnections: words[at + place.inactiveConnections] ?? 0,
+      persistentConnections: words[at + place.persistentConnections] ?? 0,
+      stats,
     }
   }
 
-  #stats(reader: CounterReader, at: number): CounterFields<Total> {
-    return reader.read(this.#memory, at, this.#readTotal)
-  }
-
   #schedulerOf(at: number): string {
-    const { schedulerSize } = this.#places
-    if (this.#schedulerAt === -1 || !this.#memory.isEqual(at, this.#schedulerAt, schedulerSize)) {
-      this.#scheduler = this.#memory.text(at, schedulerSize)
+    const size = 4 * this.#places.service.schedulerSize
+    if (this.#schedulerAt === -1 || !this.#memory.isEqual(at, this.#schedulerAt, size)) {
+      this.#scheduler = this.#memory.text(at, size)
     }
     this.#schedulerAt = at
     return this.#scheduler

@@ -39,19 +39,22 @@ export const snapshotFrom = async (
   const services = new Reader(reply.services, bigint)
   const states = await listOf(counts.length, (index) => ({
     ...services.service(index),
-    destinations: new Array<Destination<Total>>(),
+    destinations: new Array<Destination<Total>>(counts[index] ?? 0),
   }))
   const destinations = new Reader(reply.destinations, bigint)
   let owner = -1
-  let left = 0
+  let next = 0
+  let end = 0
+  let list: Destination<Total>[] = []
   let family = 0
   await inTurns(destinations.destinations, (index) => {
-    while (left === 0) {
-      left = counts[++owner] ?? Infinity
+    while (next === end) {
+      list = states[++owner]?.destinations ?? []
       family = services.serviceFamily(owner)
+      next = 0
+      end = owner < states.length ? list.length : Infinity
     }
-    --left
-    states[owner]?.destinations.push(destinations.destination(index, family))
+    list[next++] = destinations.destination(index, family)
   })
   return states
 }

@@ -141,3 +141,14 @@ export const takeOptions = (value: unknown, others: readonly string[] = []): Pro
 
 export const signalOf = (options: Properties): AbortSignal | undefined =>
   options['signal'] as AbortSignal | undefined
+
+/** An option that is on or off; off where it is not given. */
+export const flagOf = (options: Properties, name: string): boolean =>
+  options[name] === undefined ? false : takeBoolean(options[name], `options.${name}`)
+
+/** An option with a few values; the first where it is not given. */
+export const choiceOf = <Choice extends string>(
+  options: Properties,
+  name: string,
+  choices: readonly [Choice, ...Choice[]],
+): Choice => takeOneOf(orDefault(options[name], choices[0]), `options.${name}`, choices)

@@ -57,8 +57,9 @@ uint16_t Client::SendChunk(const uint8_t* operations, size_t count,
   Channel channel{&change_socket_, 0};
   Outcome outcome = Ready(&channel);
   RequestBatch batch(&change_socket_);
+  OperationWriter writer(channel.family, &batch);
   for (size_t i = 0; outcome.ok() && i < count; ++i) {
-    if (!WriteOperation(channel.family, operations + i * OperationSize(), &batch)) {
+    if (!writer.Write(operations + i * OperationSize())) {
       outcome = Failure(Stage::kSend, EOPNOTSUPP);
     }
   }

@@ -105,7 +105,7 @@ Outcome Client::QueryOne(const Channel& channel, Command command, const uint8_t*
 }
 
 Outcome Client::QueryAll(const Channel& channel, Command command, const uint8_t* service,
-                         const netlink::Table& table, uint16_t top, Records* found) const {
+                         netlink::Decoder* decoder, uint16_t top, Records* found) const {
   const size_t start = found->size();
   Outcome outcome;
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
@@ -114,17 +114,22 @@ Outcome Client::QueryAll(const Channel& channel, Command command, const uint8_t*
     WriteQuery(channel.family, command, NLM_F_DUMP, service, &batch);
     outcome = netlink::Dump(
         channel.socket, &batch, Deadline(silence_),
-        [&](const Message& message) { return ReadRecord(table, top, message, found); });
+        [&](const Message& message) { return ReadRecord(decoder, top, message, found); });
     if (outcome.stage != Stage::kReply || outcome.error != EINTR) break;
   }
-  if (outcome.ok()) DropDuplicates(table, start, found);
+  if (outcome.ok()) DropDuplicates(decoder->table(), start, found);
   return outcome;
 }
 
+Outcome Client::QueryServices(const Channel& channel, Records* services) const {
+  netlink::Decoder decoder(kServiceTable);
+  return QueryAll(channel, kGetService, nullptr, &decoder, kAttrService, services);
+}
+
 Outcome Client::QueryDestinations(const Channel& channel, const uint8_t* service,
-                                  Records* found) const {
+                                  netlink::Decoder* decoder, Records* found) const {
   const size_t start = found->size();
-  Outcome outcome = QueryAll(channel, kGetDest, service, kDestinationTable, kAttrDest, found);
+  Outcome outcome = QueryAll(channel, kGetDest, service, decoder, kAttrDest, found);
   InheritFamily(service, start, found);
   return outcome;
 }
@@ -136,14 +141,13 @@ Outcome Client::ReadService(const Records& service, Records* found) {
 }
 
 Outcome Client::ReadServices(Records* services) {
-  return Read([&](const Channel& channel) {
-    return QueryAll(channel, kGetService, nullptr, kServiceTable, kAttrService, services);
-  });
+  return Read([&](const Channel& channel) { return QueryServices(channel, services); });
 }
 
 Outcome Client::ReadDestinations(const Records& service, Records* destinations) {
   return Read([&](const Channel& channel) {
-    Outcome outcome = QueryDestinations(channel, service.data(), destinations);
+    netlink::Decoder decoder(kDestinationTable);
+    Outcome outcome = QueryDestinations(channel, service.data(), &decoder, destinations);
     if (!outcome.ok() || !destinations->empty()) return outcome;
     Records unused;
     return QueryOne(channel, kGetService, service.data(), kServiceTable, kAttrService, &unused);
@@ -154,12 +158,13 @@ Outcome Client::QueryDestinationsOf(const Channel& channel, const Records& servi
                                     Snapshot* snapshot) const {
   const size_t size = kDestinationTable.record_size;
   Records* found = &snapshot->destinations;
+  netlink::Decoder decoder(kDestinationTable);
   Outcome outcome;
   for (size_t at = 0; outcome.ok() && at < services.size() && found->size() / size < enough;
        at += kServiceTable.record_size) {
     const size_t before = found->size();
     // Of a service that vanished meanwhile there are none.
-    outcome = QueryDestinations(channel, services.data() + at, found);
+    outcome = QueryDestinations(channel, services.data() + at, &decoder, found);
     snapshot->counts.push_back(static_cast<uint32_t>((found->size() - before) / size));
   }
   return outcome;
@@ -167,8 +172,7 @@ Outcome Client::QueryDestinationsOf(const Channel& channel, const Records& servi
 
 Outcome Client::ReadOnce(const Channel& channel, Snapshot* snapshot) const {
   *snapshot = {};
-  Outcome outcome =
-      QueryAll(channel, kGetService, nullptr, kServiceTable, kAttrService, &snapshot->services);
+  Outcome outcome = QueryServices(channel, &snapshot->services);
   if (!outcome.ok()) return outcome;
   return QueryDestinationsOf(channel, snapshot->services, SIZE_MAX, snapshot);
 }
@@ -201,7 +205,8 @@ Outcome Client::ReadConfig(Records* config) {
 
 Outcome Client::ReadDaemons(Records* daemons) {
   return Read([&](const Channel& channel) {
-    return QueryAll(channel, kGetDaemon, nullptr, kDaemonTable, kAttrDaemon, daemons);
+    netlink::Decoder decoder(kDaemonTable);
+    return QueryAll(channel, kGetDaemon, nullptr, &decoder, kAttrDaemon, daemons);
   });
 }
 

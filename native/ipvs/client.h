@@ -59,9 +59,10 @@ class Client {
   netlink::Outcome QueryOne(const Channel& channel, Command command, const uint8_t* service,
                             const netlink::Table& table, uint16_t top, Records* found) const;
   netlink::Outcome QueryAll(const Channel& channel, Command command, const uint8_t* service,
-                            const netlink::Table& table, uint16_t top, Records* found) const;
+                            netlink::Decoder* decoder, uint16_t top, Records* found) const;
+  netlink::Outcome QueryServices(const Channel& channel, Records* services) const;
   netlink::Outcome QueryDestinations(const Channel& channel, const uint8_t* service,
-                                     Records* found) const;
+                                     netlink::Decoder* decoder, Records* found) const;
   netlink::Outcome QueryDestinationsOf(const Channel& channel, const Records& services,
                                        size_t enough, Snapshot* snapshot) const;
   netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot) const;

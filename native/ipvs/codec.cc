@@ -2,26 +2,32 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace ipvs {
 
 namespace {
 
 using netlink::Load;
 using netlink::MessageWriter;
+using netlink::Place;
+using netlink::Wire;
 
 size_t AddressSize(uint32_t family) { return family == AF_INET ? 4 : 16; }
 
-void WriteService(const uint8_t* service, uint32_t rows, MessageWriter* writer) {
+void WriteService(const uint8_t* service, uint32_t rows, MessageWriter* writer,
+                  std::vector<Place>* places) {
   const auto family = Load<uint32_t>(service + offsetof(ServiceRecord, family));
   const size_t nest = writer->BeginNest(kAttrService);
-  netlink::Encode(kServiceTable, service, rows, AddressSize(family), writer);
+  netlink::Encode(kServiceTable, service, rows, AddressSize(family), writer, places);
   writer->EndNest(nest);
 }
 
-void WriteDestination(const uint8_t* destination, MessageWriter* writer) {
+void WriteDestination(const uint8_t* destination, MessageWriter* writer,
+                      std::vector<Place>* places) {
   const auto family = Load<uint32_t>(destination + offsetof(DestinationRecord, family));
   const size_t nest = writer->BeginNest(kAttrDest);
-  netlink::Encode(kDestinationTable, destination, kAllRows, AddressSize(family), writer);
+  netlink::Encode(kDestinationTable, destination, kAllRows, AddressSize(family), writer, places);
   writer->EndNest(nest);
 }
 
@@ -58,7 +64,8 @@ bool ChangesSomething(uint32_t command) {
 
 }  // namespace
 
-bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch) {
+bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch,
+                    std::vector<Place>* places) {
   const auto command = Load<uint32_t>(operation + offsetof(OperationHeader, command));
   if (!ChangesSomething(command)) return false;
   const uint8_t* service = operation + OperationServiceOffset();
@@ -70,21 +77,54 @@ bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestB
   } else if (command == kNewDaemon || command == kDelDaemon) {
     WriteDaemon(service, &writer);
   } else {
-    if (!IsEmpty(service)) WriteService(service, kAllRows, &writer);
-    if (!IsEmpty(destination)) WriteDestination(destination, &writer);
+    if (!IsEmpty(service)) WriteService(service, kAllRows, &writer, places);
+    if (!IsEmpty(destination)) WriteDestination(destination, &writer, places);
   }
   writer.End();
   return true;
 }
 
+bool OperationWriter::Write(const uint8_t* operation) {
+  if (IsLikeModel(operation)) {
+    uint8_t* message = batch_->Repeat();
+    for (const Place& place : places_) {
+      const uint8_t* field = operation + (place.field - model_);
+      netlink::Overwrite(place.wire, place.size, field, message + place.at);
+    }
+    return true;
+  }
+  places_.clear();
+  model_ = nullptr;
+  if (!WriteOperation(family_, operation, batch_, &places_)) return false;
+  const bool is_fixed = std::all_of(places_.begin(), places_.end(), [](const Place& place) {
+    // How long a text is depends on its value, and flags are two words.
+    return place.wire != Wire::kText && place.wire != Wire::kFlags;
+  });
+  if (is_fixed && !places_.empty()) model_ = operation;
+  return true;
+}
+
+bool OperationWriter::IsLikeModel(const uint8_t* operation) const {
+  // What the layout of the message depends on.
+  constexpr size_t kFamily = offsetof(ServiceRecord, family);
+  static_assert(kFamily == offsetof(DestinationRecord, family));
+  if (model_ == nullptr) return false;
+  const auto is_same = [&](size_t at) {
+    return Load<uint32_t>(operation + at) == Load<uint32_t>(model_ + at);
+  };
+  return is_same(offsetof(OperationHeader, command)) && is_same(OperationServiceOffset()) &&
+         is_same(OperationServiceOffset() + kFamily) && is_same(OperationDestinationOffset()) &&
+         is_same(OperationDestinationOffset() + kFamily);
+}
+
 void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t* service,
                 netlink::RequestBatch* batch) {
   MessageWriter& writer = netlink::BeginGeneric(batch, family, command, kFamilyVersion, flags);
-  if (service != nullptr) WriteService(service, kIdentityRows, &writer);
+  if (service != nullptr) WriteService(service, kIdentityRows, &writer, nullptr);
   writer.End();
 }
 
-bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+bool ReadRecord(netlink::Decoder* decoder, uint16_t top, const netlink::Message& message,
                 Records* records) {
   uint8_t command = 0;
   netlink::Bytes body;
@@ -99,8 +139,8 @@ bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Messag
     if (attributes.malformed() || body.data == nullptr) return false;
   }
   const size_t start = records->size();
-  records->resize(start + table.record_size, 0);
-  if (netlink::Decode(table, body, records->data() + start)) return true;
+  records->resize(start + decoder->table().record_size, 0);
+  if (decoder->Decode(body, records->data() + start)) return true;
   records->resize(start);
   return false;
 }

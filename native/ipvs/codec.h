@@ -32,7 +32,24 @@ inline size_t OperationDestinationOffset() {
 }
 
 // Appends the request of one operation. False when the command is not one that changes the table.
-bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch);
+bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch,
+                    std::vector<netlink::Place>* places = nullptr);
+
+// The same for many, of which most are like the one before but for their values: its message is
+// then copied, and the values written over. The operations must stay where they are.
+class OperationWriter {
+ public:
+  OperationWriter(uint16_t family, netlink::RequestBatch* batch) : family_(family), batch_(batch) {}
+  bool Write(const uint8_t* operation);
+
+ private:
+  bool IsLikeModel(const uint8_t* operation) const;
+
+  const uint16_t family_;
+  netlink::RequestBatch* batch_;
+  const uint8_t* model_ = nullptr;  // of the last message
+  std::vector<netlink::Place> places_;
+};
 
 // Appends a request that reads; `service` may be null. `flags` is NLM_F_DUMP or 0.
 void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t* service,
@@ -40,7 +57,12 @@ void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t*
 
 // Appends one record made of the nest `top` of an IPVS message (of its top level when `top` is 0).
 // False when the message is malformed or has no such nest.
-bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+bool ReadRecord(netlink::Decoder* decoder, uint16_t top, const netlink::Message& message,
                 Records* records);
+inline bool ReadRecord(const netlink::Table& table, uint16_t top, const netlink::Message& message,
+                       Records* records) {
+  netlink::Decoder decoder(table);
+  return ReadRecord(&decoder, top, message, records);
+}
 
 }  // namespace ipvs

@@ -56,6 +56,12 @@ MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
   return writer_;
 }
 
+uint8_t* RequestBatch::Repeat() {
+  const uint32_t sequence = socket_->NextSequence();
+  sequences_.push_back(sequence);
+  return writer_.Repeat(sequence);
+}
+
 class BatchExchange {
  public:
   BatchExchange(RequestBatch* batch, std::vector<Outcome>* outcomes, const ReplyReader& read)
@@ -123,7 +129,7 @@ Outcome Exchange(Socket* socket, RequestBatch* batch, Deadline deadline,
   deadline.Arm();  // executing took its own time; the silence starts now
   while (outcome.ok() && !exchange.done()) {
     Bytes datagram;
-    outcome = socket->Receive(deadline, &datagram);
+    outcome = socket->Receive(&deadline, &datagram);
     if (outcome.ok()) outcome = exchange.Take(datagram);
     if (exchange.progressed()) deadline.Arm();
   }
@@ -183,7 +189,7 @@ Outcome Dump(Socket* socket, RequestBatch* batch, Deadline deadline,
   deadline.Arm();
   while (outcome.ok() && !dump.done()) {
     Bytes datagram;
-    outcome = socket->Receive(deadline, &datagram);
+    outcome = socket->Receive(&deadline, &datagram);
     if (outcome.ok()) outcome = dump.Take(datagram);
     if (dump.progressed()) deadline.Arm();
   }

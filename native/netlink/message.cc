@@ -3,17 +3,24 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace netlink {
 
 namespace {
 
-// Some 30 changes.
+// Some 30 changes; when that is not enough, there will be a whole send of them.
 constexpr size_t kFirstSize = 4096;
+constexpr size_t kSecondSize = 32768;
 
 }  // namespace
 
-void MessageWriter::Grow() { buffer_.resize(std::max(kFirstSize, 2 * length_)); }
+void MessageWriter::Grow(size_t least) {
+  capacity_ = std::max(2 * least, capacity_ == 0 ? kFirstSize : kSecondSize);
+  std::unique_ptr<uint8_t[]> larger(new uint8_t[capacity_]);  // NOLINT(modernize-avoid-c-arrays)
+  if (length_ > 0) std::memcpy(larger.get(), buffer_.get(), length_);
+  buffer_ = std::move(larger);
+}
 
 void MessageWriter::Begin(uint16_t type, uint16_t flags, uint32_t sequence) {
   message_ = length_;
@@ -27,6 +34,15 @@ void MessageWriter::Begin(uint16_t type, uint16_t flags, uint32_t sequence) {
 void MessageWriter::End() {
   Store<uint32_t>(&buffer_[message_ + offsetof(nlmsghdr, nlmsg_len)],
                   static_cast<uint32_t>(length_ - message_));
+}
+
+uint8_t* MessageWriter::Repeat(uint32_t sequence) {
+  const size_t size = length_ - message_;
+  message_ = length_;
+  uint8_t* at = Extend(size);
+  std::memcpy(at, at - size, size);
+  Store<uint32_t>(at + offsetof(nlmsghdr, nlmsg_seq), sequence);
+  return at;
 }
 
 void MessageWriter::Append(const void* data, size_t size) {

@@ -10,13 +10,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <memory>
 
 #include "netlink/bytes.h"
 
 namespace netlink {
 
 constexpr size_t Align(size_t length) { return (length + 3) & ~size_t{3}; }
+
+constexpr size_t kAttributeHeader = 2 * sizeof(uint16_t);
+
+inline void StoreAttributeHeader(uint8_t* at, uint16_t type, size_t size) {
+  Store<uint16_t>(at, static_cast<uint16_t>(kAttributeHeader + size));
+  Store<uint16_t>(at + sizeof(uint16_t), type);
+}
 
 class MessageWriter {
  public:
@@ -38,30 +45,35 @@ class MessageWriter {
   size_t BeginNest(uint16_t type);
   void EndNest(size_t nest);
 
+  // For whoever writes many attributes at once: room for so many bytes, and what was used of it.
+  uint8_t* Reserve(size_t size) {
+    if (length_ + size > capacity_) Grow(length_ + size);
+    return buffer_.get() + length_;
+  }
+  void Advance(const uint8_t* end) { length_ = static_cast<size_t>(end - buffer_.get()); }
+
+  // Writes the message written last once more, with another number; answers where it begins.
+  uint8_t* Repeat(uint32_t sequence);
+  // Where the message that was begun last begins.
+  const uint8_t* message() const { return buffer_.get() + message_; }
+
   // Asks for an acknowledgement of the message written last.
   void AcknowledgeLast();
 
-  Bytes bytes() const { return {buffer_.data(), length_}; }
+  Bytes bytes() const { return {buffer_.get(), length_}; }
 
  private:
-  static constexpr size_t kAttributeHeader = 2 * sizeof(uint16_t);
-
-  static void StoreAttributeHeader(uint8_t* at, uint16_t type, size_t size) {
-    Store<uint16_t>(at, static_cast<uint16_t>(kAttributeHeader + size));
-    Store<uint16_t>(at + sizeof(uint16_t), type);
-  }
-
   // Room for so many bytes more, a multiple of 4; what is in them is undefined.
   uint8_t* Extend(size_t size) {
-    const size_t start = length_;
+    uint8_t* at = Reserve(size);
     length_ += size;
-    if (length_ > buffer_.size()) Grow();
-    return buffer_.data() + start;
+    return at;
   }
-  void Grow();
+  void Grow(size_t least);
 
-  // Longer than what is written: a vector that grew by each field would cost more than the fields.
-  std::vector<uint8_t> buffer_;
+  // No vector: that would clear what is written over at once.
+  std::unique_ptr<uint8_t[]> buffer_;  // NOLINT(modernize-avoid-c-arrays)
+  size_t capacity_ = 0;
   size_t length_ = 0;
   size_t message_ = 0;
 };

@@ -45,9 +45,11 @@ Outcome OpenHere(int protocol, Descriptor* opened) {
 
 }  // namespace
 
-int Deadline::MillisecondsLeft() const {
+int Deadline::MillisecondsLeft() {
   using std::chrono::milliseconds;
-  const auto left = std::chrono::duration_cast<milliseconds>(end_ - Clock::now()).count();
+  const Clock::time_point now = Clock::now();
+  if (!end_) end_ = now + silence_;
+  const auto left = std::chrono::duration_cast<milliseconds>(*end_ - now).count();
   return left > 0 ? static_cast<int>(left) : 0;
 }
 
@@ -83,17 +85,17 @@ Outcome Socket::Send(Bytes messages) {
   }
 }
 
-Outcome Socket::AwaitReadable(const Deadline& deadline) {
+Outcome Socket::AwaitReadable(Deadline* deadline) {
   for (;;) {
     pollfd wanted{descriptor_.get(), POLLIN, 0};
-    const int ready = poll(&wanted, 1, deadline.MillisecondsLeft());
+    const int ready = poll(&wanted, 1, deadline->MillisecondsLeft());
     if (ready > 0) return {};
     if (ready == 0) return Failure(Stage::kReply, ETIMEDOUT);
     if (errno != EINTR) return Failure(Stage::kReply, errno);
   }
 }
 
-Outcome Socket::Receive(const Deadline& deadline, Bytes* datagram) {
+Outcome Socket::Receive(Deadline* deadline, Bytes* datagram) {
   buffer_.resize(kReceiveBuffer);
   for (;;) {
     sockaddr_nl sender{};
@@ -112,7 +114,7 @@ Outcome Socket::Receive(const Deadline& deadline, Bytes* datagram) {
       continue;
     }
     if (sender.nl_pid != 0) {  // another process writes to our port; only the kernel is 0
-      if (deadline.MillisecondsLeft() == 0) return Failure(Stage::kReply, ETIMEDOUT);
+      if (deadline->MillisecondsLeft() == 0) return Failure(Stage::kReply, ETIMEDOUT);
       continue;
     }
     if ((header.msg_flags & MSG_TRUNC) != 0) return Failure(Stage::kReply, EMSGSIZE);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "netlink/bytes.h"
@@ -17,14 +18,15 @@ namespace netlink {
 // that belongs to it, so that a long dump has no limit, and replies to somebody else buy no time.
 class Deadline {
  public:
-  explicit Deadline(int milliseconds) : silence_(milliseconds) { Arm(); }
-  void Arm() { end_ = Clock::now() + silence_; }
-  int MillisecondsLeft() const;
+  explicit Deadline(int milliseconds) : silence_(milliseconds) {}
+  // Starts anew. The clock is looked at when there is something to wait for, which is seldom.
+  void Arm() { end_.reset(); }
+  int MillisecondsLeft();
 
  private:
   using Clock = std::chrono::steady_clock;
   std::chrono::milliseconds silence_;
-  Clock::time_point end_;
+  std::optional<Clock::time_point> end_;
 };
 
 class Socket {
@@ -38,7 +40,7 @@ class Socket {
   Outcome Send(Bytes messages);
 
   // The next datagram from the kernel; valid until the next call.
-  Outcome Receive(const Deadline& deadline, Bytes* datagram);
+  Outcome Receive(Deadline* deadline, Bytes* datagram);
 
   // For the kernel to filter address dumps by what is asked (NETLINK_GET_STRICT_CHK).
   void AskStrictChecks();
@@ -48,7 +50,7 @@ class Socket {
   void Close() { descriptor_.Close(); }
 
  private:
-  Outcome AwaitReadable(const Deadline& deadline);
+  Outcome AwaitReadable(Deadline* deadline);
 
   Descriptor descriptor_;
   uint32_t sequence_ = 0;

@@ -10,94 +10,89 @@ namespace {
 
 constexpr size_t kPresent = 0;  // offset of the word of bits in every record
 
-bool IsPresent(const uint8_t* record, size_t row) {
-  return (Load<uint32_t>(record + kPresent) >> row & 1) != 0;
+// These write an attribute into room that was reserved and answer where it ends.
+
+template <typename T>
+uint8_t* Put(uint8_t* at, uint16_t id, T value) {
+  StoreAttributeHeader(at, id, sizeof value);
+  Store<uint32_t>(at + kAttributeHeader, 0);  // what is not the value is padding
+  Store<T>(at + kAttributeHeader, value);
+  return at + kAttributeHeader + sizeof(uint32_t);
 }
 
-void MarkPresent(uint8_t* record, size_t row) {
-  Store<uint32_t>(record + kPresent, Load<uint32_t>(record + kPresent) | uint32_t{1} << row);
+uint8_t* PutBytes(uint8_t* at, uint16_t id, const uint8_t* bytes, size_t size) {
+  StoreAttributeHeader(at, id, size);
+  std::memcpy(at + kAttributeHeader, bytes, size);
+  return at + kAttributeHeader + size;
 }
 
-void WriteText(const Row& row, const uint8_t* field, MessageWriter* writer) {
-  const auto* text = reinterpret_cast<const char*>(field);
-  const size_t length = strnlen(text, row.size - size_t{1});
-  uint8_t terminated[64] = {};
-  std::memcpy(terminated, text, length);
-  writer->Attribute(row.id, terminated, length + 1);
+uint8_t* PutText(uint8_t* at, const Row& row, const uint8_t* field) {
+  const size_t length = strnlen(reinterpret_cast<const char*>(field), row.size - size_t{1});
+  const size_t padded = Align(length + 1);
+  StoreAttributeHeader(at, row.id, length + 1);
+  std::memset(at + kAttributeHeader, 0, padded);
+  std::memcpy(at + kAttributeHeader, field, length);
+  return at + kAttributeHeader + padded;
 }
 
-void WriteRow(const Row& row, const uint8_t* record, size_t address_size, MessageWriter* writer) {
-  const uint8_t* field = record + row.offset;
+uint8_t* PutRow(uint8_t* at, const Row& row, const uint8_t* field, size_t address_size) {
   const auto value = Load<uint32_t>(field);
   switch (row.wire) {
     case Wire::kU8:
-      return writer->Attribute(row.id, static_cast<uint8_t>(value));
+      return Put(at, row.id, static_cast<uint8_t>(value));
     case Wire::kU16:
-      return writer->Attribute(row.id, static_cast<uint16_t>(value));
+      return Put(at, row.id, static_cast<uint16_t>(value));
     case Wire::kBe16:
-      return writer->Attribute(row.id, htons(static_cast<uint16_t>(value)));
+      return Put(at, row.id, htons(static_cast<uint16_t>(value)));
     case Wire::kU32:
     case Wire::kRaw32:
-      return writer->Attribute(row.id, value);
+      return Put(at, row.id, value);
     case Wire::kFlags:
-      return writer->Attribute(row.id, field, 2 * sizeof(uint32_t));
+      return PutBytes(at, row.id, field, 2 * sizeof(uint32_t));
     case Wire::kAddress:
-      return writer->Attribute(row.id, field, address_size);
+      // Sizes that the compiler knows make it one or two instructions.
+      return address_size == 4 ? Put(at, row.id, value) : PutBytes(at, row.id, field, 16);
     case Wire::kText:
-      return WriteText(row, field, writer);
+      return PutText(at, row, field);
     case Wire::kCounter:
     case Wire::kCounters:
     case Wire::kCountersOld:
-      return;
+      break;
   }
+  return at;
 }
 
-// The kernel's own rule for nested integers: at least the type's width.
-template <typename T>
-bool ReadNumber(Bytes payload, uint8_t* field, T (*convert)(T) = nullptr) {
-  if (payload.size < sizeof(T)) return false;
-  const T value = Load<T>(payload.data);
-  Store<uint32_t>(field, convert != nullptr ? convert(value) : value);
-  return true;
-}
+using Copy = Pattern::Copy;
 
-bool ReadCounter(Bytes payload, uint8_t* field) {
-  if (payload.size < sizeof(uint32_t)) return false;
-  Store<uint64_t>(field, payload.size < sizeof(uint64_t) ? Load<uint32_t>(payload.data)
-                                                         : Load<uint64_t>(payload.data));
-  return true;
-}
-
-bool CopyUpTo(Bytes payload, uint8_t* field, size_t most) {
-  std::memcpy(field, payload.data, std::min(payload.size, most));
-  return true;
-}
-
-bool ReadRow(const Table& table, const Row& row, Bytes payload, uint8_t* record) {
-  uint8_t* field = record + row.offset;
+// What becomes of a payload; kNothing when it is too short. The kernel's own rule for nested
+// integers: at least the type's width.
+Copy CopyOf(const Row& row, Bytes payload) {
+  const auto unless_shorter = [&](size_t least, Copy copy) {
+    return payload.size < least ? Copy::kNothing : copy;
+  };
   switch (row.wire) {
     case Wire::kU8:
-      return ReadNumber<uint8_t>(payload, field);
+      return unless_shorter(sizeof(uint8_t), Copy::kU8);
     case Wire::kU16:
-      return ReadNumber<uint16_t>(payload, field);
+      return unless_shorter(sizeof(uint16_t), Copy::kU16);
     case Wire::kBe16:
-      return ReadNumber<uint16_t>(payload, field, [](uint16_t value) { return ntohs(value); });
+      return unless_shorter(sizeof(uint16_t), Copy::kBe16);
     case Wire::kU32:
     case Wire::kRaw32:
-      return ReadNumber<uint32_t>(payload, field);
-    case Wire::kFlags:
-      return payload.size >= 2 * sizeof(uint32_t) && CopyUpTo(payload, field, row.size);
-    case Wire::kAddress:
-      return CopyUpTo(payload, field, row.size);
-    case Wire::kText:
-      return CopyUpTo(payload, field, row.size - size_t{1});
+      return unless_shorter(sizeof(uint32_t), Copy::kU32);
     case Wire::kCounter:
-      return ReadCounter(payload, field);
+      return payload.size < sizeof(uint64_t) ? unless_shorter(sizeof(uint32_t), Copy::kU32To64)
+                                             : Copy::kU64;
+    case Wire::kFlags:
+      return unless_shorter(2 * sizeof(uint32_t), Copy::kBytes);
+    case Wire::kAddress:
+    case Wire::kText:
+      return Copy::kBytes;
     case Wire::kCounters:
     case Wire::kCountersOld:
-      return Decode(*table.counters, payload, field);
+      break;
   }
-  return false;
+  return Copy::kNothing;
 }
 
 // The row of an attribute, `count` for an unknown one. Attributes mostly come in the order of the
@@ -110,50 +105,92 @@ size_t FindRow(const Table& table, uint16_t id, size_t expected) {
   return table.count;
 }
 
-bool HasCounters(const Table& table, const uint8_t* record) {
+bool HasCounters(const Table& table, uint32_t present) {
   for (size_t i = 0; i < table.count; ++i) {
-    if (table.rows[i].wire == Wire::kCounters) return IsPresent(record, i);
+    if (table.rows[i].wire == Wire::kCounters) return (present >> i & 1) != 0;
   }
   return false;
 }
 
-}  // namespace
+bool LearnInto(const Table& table, size_t record, Bytes attributes, Pattern* pattern);
 
-void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
-            MessageWriter* writer) {
-  for (uint32_t left = Load<uint32_t>(record + kPresent) & rows; left != 0; left &= left - 1) {
-    const auto i = static_cast<size_t>(__builtin_ctz(left));
-    if (i >= table.count) return;
-    const Row& row = table.rows[i];
-    // A request's record ends where the observed fields begin, whatever its bits say.
-    if (row.offset + size_t{row.size} > table.config_size) continue;
-    WriteRow(row, record, address_size, writer);
+// `record` is the record's offset in the outermost one.
+bool LearnRow(const Table& table, const Row& row, size_t record, Bytes payload, Pattern* pattern) {
+  const size_t field = record + row.offset;
+  if (row.wire == Wire::kCounters || row.wire == Wire::kCountersOld) {
+    pattern->Add(payload, Copy::kNothing);
+    return LearnInto(*table.counters, field, payload, pattern);
   }
+  const Copy copy = CopyOf(row, payload);
+  const size_t room = row.wire == Wire::kText ? row.size - size_t{1} : row.size;
+  pattern->Add(payload, copy, field, std::min(payload.size, room));
+  return copy != Copy::kNothing;
 }
 
-bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
+bool LearnInto(const Table& table, size_t record, Bytes attributes, Pattern* pattern) {
   AttributeReader reader(attributes);
   AttributeView attribute;
   AttributeView old_counters;
   size_t old_row = table.count;
   size_t row = 0;
+  uint32_t present = 0;
   while (reader.Next(&attribute)) {
     const size_t found = FindRow(table, attribute.type, row);
-    if (found >= table.count) continue;
+    if (found >= table.count) {
+      pattern->Add(attribute.payload, Copy::kNothing);
+      continue;
+    }
     row = found + 1 < table.count ? found + 1 : 0;
     // The nest of 64-bit counters wins, in whichever order the two arrive.
     if (table.rows[found].wire == Wire::kCountersOld) {
+      pattern->Add(attribute.payload, Copy::kNothing);
       old_counters = attribute;
       old_row = found;
       continue;
     }
-    if (!ReadRow(table, table.rows[found], attribute.payload, record)) return false;
-    MarkPresent(record, found);
+    if (!LearnRow(table, table.rows[found], record, attribute.payload, pattern)) return false;
+    present |= uint32_t{1} << found;
   }
   if (reader.malformed()) return false;
-  if (old_row == table.count || HasCounters(table, record)) return true;
-  MarkPresent(record, old_row);
-  return ReadRow(table, table.rows[old_row], old_counters.payload, record);
+  if (old_row < table.count && !HasCounters(table, present)) {
+    if (!LearnRow(table, table.rows[old_row], record, old_counters.payload, pattern)) return false;
+    present |= uint32_t{1} << old_row;
+  }
+  pattern->AddWord(record + kPresent, present);
+  return true;
+}
+
+}  // namespace
+
+void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
+            MessageWriter* writer, std::vector<Place>* places) {
+  // No field takes more than itself, a header and padding.
+  uint8_t* at = writer->Reserve(table.config_size + table.count * (kAttributeHeader + 4));
+  for (uint32_t left = Load<uint32_t>(record + kPresent) & rows; left != 0; left &= left - 1) {
+    const auto i = static_cast<size_t>(__builtin_ctz(left));
+    if (i >= table.count) break;
+    const Row& row = table.rows[i];
+    // A request's record ends where the observed fields begin, whatever its bits say.
+    if (row.offset + size_t{row.size} > table.config_size) continue;
+    const uint8_t* field = record + row.offset;
+    if (places != nullptr) {
+      const auto size = static_cast<uint16_t>(row.wire == Wire::kAddress ? address_size : row.size);
+      const uint8_t* payload = at + kAttributeHeader;
+      places->push_back({row.wire, size, field, static_cast<size_t>(payload - writer->message())});
+    }
+    at = PutRow(at, row, field, address_size);
+  }
+  writer->Advance(at);
+}
+
+bool Decoder::Decode(Bytes attributes, uint8_t* record) {
+  if (pattern_.Read(attributes, record)) return true;
+  pattern_.Begin(attributes);
+  if (!LearnInto(table_, 0, attributes, &pattern_)) {
+    pattern_.Forget();
+    return false;
+  }
+  return pattern_.Read(attributes, record);
 }
 
 }  // namespace netlink

@@ -7,10 +7,14 @@
 // counters of 64 bits are aligned to 8.
 #pragma once
 
+#include <arpa/inet.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "netlink/message.h"
+#include "netlink/pattern.h"
 
 namespace netlink {
 
@@ -46,13 +50,53 @@ struct Table {
   const Table* counters;  // of the nests of counters, if any
 };
 
-// Writes the rows whose bit is set both in the record and in `rows`, in table order. `address_size`
-// is 4 or 16. What is only observed is not written.
-void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
-            MessageWriter* writer);
+// Where a row's payload was written.
+struct Place {
+  Wire wire;
+  uint16_t size;
+  const uint8_t* field;  // in the record
+  size_t at;             // in the message
+};
 
-// Fills the record (which the caller zeroed) from attributes. Unknown attributes are skipped;
-// false when one that is known is too short, or the run itself is malformed.
-bool Decode(const Table& table, Bytes attributes, uint8_t* record);
+// Writes the rows whose bit is set both in the record and in `rows`, in table order. `address_size`
+// is 4 or 16. What is only observed is not written. `places` may be null.
+void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
+            MessageWriter* writer, std::vector<Place>* places = nullptr);
+
+// Writes a number or an address over that of another record of the same rows.
+inline void Overwrite(Wire wire, size_t size, const uint8_t* field, uint8_t* payload) {
+  const auto value = Load<uint32_t>(field);
+  if (wire == Wire::kAddress && size == 16) {
+    std::memcpy(payload, field, 16);
+  } else if (wire == Wire::kU8) {
+    *payload = static_cast<uint8_t>(value);
+  } else if (wire == Wire::kU16) {
+    Store<uint16_t>(payload, static_cast<uint16_t>(value));
+  } else if (wire == Wire::kBe16) {
+    Store<uint16_t>(payload, htons(static_cast<uint16_t>(value)));
+  } else {
+    Store<uint32_t>(payload, value);
+  }
+}
+
+// Reads records of one table. Made for a run of messages: it knows the layout of the last one.
+class Decoder {
+ public:
+  explicit Decoder(const Table& table) : table_(table) {}
+
+  const Table& table() const { return table_; }
+
+  // Fills the record (which the caller zeroed) from attributes. Unknown attributes are skipped;
+  // false when one that is known is too short, or the run itself is malformed.
+  bool Decode(Bytes attributes, uint8_t* record);
+
+ private:
+  const Table& table_;
+  Pattern pattern_;
+};
+
+inline bool Decode(const Table& table, Bytes attributes, uint8_t* record) {
+  return Decoder(table).Decode(attributes, record);
+}
 
 }  // namespace netlink

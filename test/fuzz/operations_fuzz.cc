@@ -1,6 +1,6 @@
 // The record boundary: whatever bytes JavaScript hands over as operations, the requests that are
-// made of them are whole, and a patch stays within its record. The last operation's bytes are also
-// what a patch is laid over.
+// made of them are whole, and the same whether or not the one before was like them; and a patch
+// stays within its record. The last operation's bytes are also what a patch is laid over.
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,6 +20,20 @@ void Merge(const ipvs::Records& patch, const ipvs::Records& current) {
   if (merged.size() != patch.size()) std::abort();
 }
 
+void CompareWriters(uint16_t family, const ipvs::Records& operations, netlink::Bytes expected) {
+  netlink::Socket unopened;
+  netlink::RequestBatch batch(&unopened);
+  ipvs::OperationWriter writer(family, &batch);
+  for (size_t at = 0; at < operations.size(); at += ipvs::OperationSize()) {
+    if (!writer.Write(operations.data() + at)) std::abort();
+  }
+  const netlink::Bytes found = batch.writer().bytes();
+  if (!std::equal(found.data, found.data + found.size, expected.data,
+                  expected.data + expected.size)) {
+    std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -27,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   netlink::Socket unopened;
   netlink::RequestBatch batch(&unopened);
   ipvs::Records before;
+  ipvs::Records all;
   for (size_t at = 0; at < size; at += ipvs::OperationSize()) {
     // Of exactly its size, so that a read one byte too far is seen.
     ipvs::Records operation(ipvs::OperationSize(), 0);
@@ -34,7 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!ipvs::WriteOperation(kFamily, operation.data(), &batch)) return 0;
     if (!before.empty()) Merge(before, operation);
     before = operation;
+    all.insert(all.end(), operation.begin(), operation.end());
   }
+  CompareWriters(kFamily, all, batch.writer().bytes());
   netlink::MessageReader messages(batch.writer().bytes());
   netlink::Message message;
   size_t count = 0;

@@ -5,6 +5,7 @@
 
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <iostream>
@@ -113,6 +114,41 @@ void TestRequestStopsAtItsEnd() {
   Check(batch.writer().bytes().size < 256, "without what is only observed");
 }
 
+ipvs::Records Change(uint32_t command, uint32_t family, uint8_t number) {
+  ipvs::Records operation(ipvs::OperationSize(), 0);
+  Store<uint32_t>(operation.data(), command);
+  for (const size_t record : {ipvs::OperationServiceOffset(), ipvs::OperationDestinationOffset()}) {
+    Store<uint32_t>(&operation[record], command == ipvs::kNewService ? 0x3fU : 0x0fU);
+    Store<uint32_t>(&operation[record + offsetof(ipvs::ServiceRecord, family)], family);
+    for (size_t at = record + 8; at < record + 32; ++at) operation[at] = number;
+  }
+  return operation;
+}
+
+// A message that was copied from the one before says the same as one that was not.
+void TestCopiedMessages() {
+  netlink::Socket first;
+  netlink::Socket second;
+  netlink::RequestBatch alone(&first);
+  netlink::RequestBatch together(&second);
+  ipvs::OperationWriter writer(36, &together);
+  ipvs::Records operations;
+  uint8_t number = 1;
+  for (const uint32_t command : {ipvs::kSetDest, ipvs::kNewService, ipvs::kSetDest}) {
+    for (const uint32_t family : {AF_INET, AF_INET, AF_INET6, AF_INET6, AF_INET}) {
+      const ipvs::Records operation = Change(command, family, number++);
+      operations.insert(operations.end(), operation.begin(), operation.end());
+    }
+  }
+  for (size_t at = 0; at < operations.size(); at += ipvs::OperationSize()) {
+    Check(ipvs::WriteOperation(36, &operations[at], &alone), "the operation is written");
+    Check(writer.Write(&operations[at]), "the operation is written with others");
+  }
+  const netlink::Bytes expected = alone.writer().bytes();
+  const netlink::Bytes found = together.writer().bytes();
+  Check(Cut(expected, expected.size) == Cut(found, found.size), "both are the same");
+}
+
 void TestDuplicatesGo() {
   ipvs::Records records;
   ReadAll(ServiceReply(), &records);
@@ -145,6 +181,7 @@ int main() {
   TestCutReplies();
   TestFlippedReplies();
   TestRequestStopsAtItsEnd();
+  TestCopiedMessages();
   TestDuplicatesGo();
   TestPatchKeepsTheRest();
 }
