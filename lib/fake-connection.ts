@@ -4,6 +4,7 @@ import { commands } from './commands.js'
 import type { Command } from './commands.js'
 import { errno, refuse, zeroCounters } from './fake-kernel.js'
 import type { Counters, FakeChange, FakeKernel, FakeService } from './fake-kernel.js'
+import { operationKinds } from './group.js'
 import { connectionsText, totalsText } from './fake-text.js'
 import { Memory } from './memory.js'
 import { Stage } from './meanings.js'
@@ -49,7 +50,7 @@ const memoryOf = (bytes: Uint8Array): Memory => new Memory(bytes.slice().buffer)
 const readChange = (memory: Memory, at: number): FakeChange => {
   const format = recordFormat()
   const { operation, service: serviceLayout } = recordLayout()
-  const [number, patch, defaultTimeout, keepsScheduler] = [0, 4, 8, 12].map((offset) =>
+  const [number, kind, defaultTimeout, keepsScheduler] = [0, 4, 8, 12].map((offset) =>
     memory.word(at + offset),
   )
   const place = at + operation.service
@@ -61,7 +62,8 @@ const readChange = (memory: Memory, at: number): FakeChange => {
     destination: format.destination.read(memory, at + operation.destination),
     daemon: format.daemon.read(memory, place),
     config: format.config.read(memory, place),
-    ...(patch === 1 && {
+    editIfExists: kind === operationKinds.editIfExists,
+    ...(kind === operationKinds.patch && {
       patch: { defaultTimeout: defaultTimeout ?? 0, keepsScheduler: keepsScheduler === 1 },
     }),
   }
@@ -170,10 +172,18 @@ export class FakeConnection implements Connection {
   #change(change: FakeChange): Failure | undefined {
     const [plain, patch] = changingVerbs[change.command] ?? ['', '']
     const fault = this.#fault(change.patch ? patch : plain)
-    if (!fault) return this.#kernel.change(change)
+    if (!fault) return this.#carryOut(change)
     // The reply was lost, not the request.
-    if (fault.stage === Stage.reply) this.#kernel.change(change)
+    if (fault.stage === Stage.reply) this.#carryOut(change)
     return fault
+  }
+
+  #carryOut(change: FakeChange): Failure | undefined {
+    const failure = this.#kernel.change(change)
+    const edit = change.command === 'NEW_SERVICE' ? 'SET_SERVICE' : 'SET_DEST'
+    return change.editIfExists && failure?.errno === errno.EEXIST
+      ? this.#kernel.change({ ...change, command: edit })
+      : failure
   }
 
   async readService(key: Uint8Array): Promise<RecordsReply> {

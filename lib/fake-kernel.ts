@@ -50,6 +50,7 @@ export interface FakeChange {
   readonly destination: DestinationFields
   readonly daemon: DaemonFields
   readonly config: ConfigFields
+  readonly editIfExists: boolean
   readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
 }
 

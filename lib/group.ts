@@ -60,11 +60,16 @@ export const directWriter = (): DirectWriter => {
   return writer
 }
 
+/** OperationKind of native/ipvs/codec.h; 0 for a plain change. */
+export const operationKinds = { patch: 1, editIfExists: 2 } as const
+
+const kindOffset = 4
+
 /** See native/ipvs/codec.h: the header of a change, by word. */
 const writeHeader = (memory: Memory, at: number, { command, patch }: Change): void => {
   memory.setWord(at, commands[command])
   if (!patch) return
-  memory.setWord(at + 4, 1)
+  memory.setWord(at + kindOffset, operationKinds.patch)
   memory.setWord(at + 8, patch.defaultTimeout)
   memory.setWord(at + 12, Number(patch.keepsScheduler))
 }
@@ -179,6 +184,14 @@ export class Group {
     const number = this.#count
     const written = directWriter().writeNext(this.#memory.words, at, operation)
     return written && number === this.#count ? this.#count++ : -1
+  }
+
+  /** What a change is to add is edited where it is there already. */
+  editIfExists(index: number): void {
+    this.#memory.setWord(
+      index * recordFormat().operation.size + kindOffset,
+      operationKinds.editIfExists,
+    )
   }
 
   /** Takes back the changes from this number on. */

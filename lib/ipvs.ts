@@ -68,7 +68,7 @@ export class IpvsHandle extends Controller implements Ipvs {
   }
 
   addService(config: ServiceConfig, options?: AddOptions): Promise<void> {
-    return this.#add('addService', 'editService', { service: config }, options)
+    return this.#add('addService', { service: config }, options)
   }
 
   editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
@@ -89,7 +89,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     options?: AddOptions,
   ): Promise<void> {
     const values = { service: key, destination: config }
-    return this.#add('addDestination', 'editDestination', values, options)
+    return this.#add('addDestination', values, options)
   }
 
   editDestination(
@@ -263,21 +263,20 @@ export class IpvsHandle extends Controller implements Ipvs {
   // The changing verbs are no async functions, and make one promise a call: of ten thousand calls in a
   // tick every further one costs as much as the kernel's work.
 
-  #add(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
+  #add(verb: Verb, values: Properties, options: unknown): Promise<void> {
     return options === undefined
       ? this.#change(verb, values, undefined)
-      : this.#addUnless(verb, edit, values, options)
+      : this.#addUnless(verb, values, options)
   }
 
-  async #addUnless(verb: Verb, edit: Verb, values: Properties, options: unknown): Promise<void> {
+  async #addUnless(verb: Verb, values: Properties, options: unknown): Promise<void> {
     const given = takeOptions(options, ['ifExists'])
     const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
     const signal = signalOf(given)
     try {
-      await this.#change(verb, values, { signal })
+      await this.#change(verb, values, { signal }, ifExists === 'edit')
     } catch (error) {
-      if (ifExists === 'refuse' || !isExisting(error)) throw error
-      if (ifExists === 'edit') await this.#change(edit, values, { signal })
+      if (ifExists !== 'ignore' || !isExisting(error)) throw error
     }
   }
 
@@ -297,11 +296,12 @@ export class IpvsHandle extends Controller implements Ipvs {
     }
   }
 
-  #change(verb: Verb, values: Properties, options: unknown): Promise<void> {
+  #change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
     try {
       const signal = options === undefined ? undefined : signalOf(takeOptions(options))
       const group = this.#changes.groupFor(signal)
       const index = addVerb(group, verb, values)
+      if (editIfExists) group.editIfExists(index)
       this.#changes.send(verb, group, index, signal)
       const ended = signal ? this.#changes.ended(group, signal) : group.done
       return ended.then(() => group.throwFailure(index))

@@ -21,25 +21,29 @@ using netlink::Stage;
 // it larger holds 237 replies; beyond 128 messages nothing is gained (1.2 % from the best).
 constexpr size_t kMessagesPerSend = 128;
 
+// Somebody else may delete what is there before it is edited.
+constexpr int kTriesToAddOrEdit = 4;
+
 uint32_t CommandOf(const uint8_t* operation) {
   return Load<uint32_t>(operation + offsetof(OperationHeader, command));
 }
 
-bool IsPatch(const uint8_t* operation) {
-  return Load<uint32_t>(operation + offsetof(OperationHeader, patch)) != 0;
+uint32_t KindOf(const uint8_t* operation) {
+  return Load<uint32_t>(operation + offsetof(OperationHeader, kind));
 }
 
 uint32_t DaemonStateOf(const uint8_t* daemon) {
   return Load<uint32_t>(daemon + offsetof(DaemonRecord, state));
 }
 
-// How many operations from the first on can travel in one send. A patch reads first, and whether a
-// daemon stopped is looked up before anything else happens.
+// How many operations from the first on can travel in one send. A patch reads first, what may
+// become an edit has to know, and whether a daemon stopped is looked up before anything else
+// happens.
 size_t ChunkLength(const uint8_t* operations, size_t count) {
   size_t length = 1;
   while (length < count && length < kMessagesPerSend) {
     const uint8_t* next = operations + length * OperationSize();
-    if (IsPatch(next) || CommandOf(next - OperationSize()) == kDelDaemon) break;
+    if (KindOf(next) != kPlain || CommandOf(next - OperationSize()) == kDelDaemon) break;
     ++length;
   }
   return length;
@@ -138,6 +142,22 @@ void Client::ApplyPatch(const uint8_t* operation, Outcome* outcome) {
   if (merged.empty() && outcome->stage == Stage::kReply) outcome->stage = Stage::kFamily;
 }
 
+void Client::AddOrEdit(const uint8_t* operation, Outcome* outcome) {
+  const bool is_service = CommandOf(operation) == kNewService;
+  Records edit(operation, operation + OperationSize());
+  netlink::Store<uint32_t>(&edit[offsetof(OperationHeader, command)],
+                           is_service ? kSetService : kSetDest);
+  for (int tries = 0; tries < kTriesToAddOrEdit; ++tries) {
+    ApplyChunk(operation, 1, outcome);
+    if (!netlink::IsRefusal(*outcome, EEXIST)) return;
+    Outcome edited;
+    ApplyChunk(edit.data(), 1, &edited);
+    if (netlink::IsRefusal(edited, is_service ? ESRCH : ENOENT)) continue;
+    *outcome = edited;
+    return;
+  }
+}
+
 void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
   const std::lock_guard<std::mutex> lock(changing_);
   const size_t count = operations.size() / OperationSize();
@@ -146,12 +166,12 @@ void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
   size_t length = 0;
   for (size_t done = 0; done < count; done += length) {
     const uint8_t* next = operations.data() + done * OperationSize();
-    length = IsPatch(next) ? 1 : ChunkLength(next, count - done);
-    if (IsPatch(next)) {
-      ApplyPatch(next, outcomes->data() + done);
-    } else {
-      ApplyChunk(next, length, outcomes->data() + done);
-    }
+    const uint32_t kind = KindOf(next);
+    length = kind == kPlain ? ChunkLength(next, count - done) : 1;
+    Outcome* told = outcomes->data() + done;
+    if (kind == kPlain) ApplyChunk(next, length, told);
+    if (kind == kPatch) ApplyPatch(next, told);
+    if (kind == kEditIfExists) AddOrEdit(next, told);
     // A kernel that does not answer would cost the whole silence again for every further chunk.
     const Outcome& last = (*outcomes)[done + length - 1];
     if (IsSilence(last)) return;

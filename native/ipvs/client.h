@@ -72,6 +72,7 @@ class Client {
   uint16_t SendChunk(const uint8_t* operations, size_t count,
                      std::vector<netlink::Outcome>* outcomes);
   void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);
+  void AddOrEdit(const uint8_t* operation, netlink::Outcome* outcome);
   netlink::Outcome Merge(const uint8_t* operation, Records* merged);
   void ConfirmStop(const uint8_t* operation, netlink::Outcome* outcome);
 

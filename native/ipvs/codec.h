@@ -13,12 +13,18 @@ namespace ipvs {
 // Records of one table, one after the other.
 using Records = std::vector<uint8_t>;
 
+enum OperationKind : uint32_t {
+  kPlain = 0,
+  kPatch = 1,         // the records have the identity and what changes; see patch.h
+  kEditIfExists = 2,  // what is to be added is edited where it is there already
+};
+
 // One change, as JavaScript writes it: this header, then the configuration parts of a service and
 // of a destination record. Commands that take neither leave them empty; those on daemons and
 // timeouts have their record in the place of the service's.
 struct OperationHeader {
   uint32_t command;
-  uint32_t patch;            // 1: the records have the identity and what changes; see patch.h
+  uint32_t kind;             // an OperationKind
   uint32_t default_timeout;  // of a patch that makes a service persistent
   uint32_t keeps_scheduler;  // of a patch, 1: refused unless the scheduler is the named one already
 };

@@ -29,7 +29,7 @@ void Overlay(const Table& table, const uint8_t* patch, uint8_t* record) {
 // The operation of the patch, with the current record in place of the patch's.
 Records Start(const uint8_t* patch, size_t offset, const Table& table, const uint8_t* current) {
   Records merged(patch, patch + OperationSize());
-  Store<uint32_t>(&merged[offsetof(OperationHeader, patch)], 0);
+  Store<uint32_t>(&merged[offsetof(OperationHeader, kind)], 0);
   std::memcpy(&merged[offset], current, table.config_size);
   return merged;
 }

@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 7:  // a patch of the service
       operations = model::MakeOperation(ipvs::kSetService, 7);
-      netlink::Store<uint32_t>(&operations[offsetof(ipvs::OperationHeader, patch)], 1);
+      netlink::Store<uint32_t>(&operations[offsetof(ipvs::OperationHeader, kind)], 1);
       client.Apply(operations, &outcomes);
       break;
     case 8:  // the stop of a daemon, which is confirmed

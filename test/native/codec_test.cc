@@ -162,7 +162,7 @@ void TestPatchKeepsTheRest() {
   ReadAll(ServiceReply(), &current);
   std::vector<uint8_t> patch(ipvs::OperationSize(), 0);
   Store<uint32_t>(patch.data(), ipvs::kSetService);
-  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, patch)], 1);
+  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, kind)], 1);
   uint8_t* service = &patch[ipvs::OperationServiceOffset()];
   Store<uint32_t>(service, ipvs::kTimeoutRow);
   Store<uint32_t>(service + offsetof(ipvs::ServiceRecord, timeout), 99);
@@ -171,7 +171,7 @@ void TestPatchKeepsTheRest() {
   const uint8_t* result = &merged[ipvs::OperationServiceOffset()];
   Check(Load<uint32_t>(result + offsetof(ipvs::ServiceRecord, timeout)) == 99, "what is named");
   Check(Load<uint32_t>(result + offsetof(ipvs::ServiceRecord, port)) == 80, "and all else");
-  Check(Load<uint32_t>(&merged[offsetof(ipvs::OperationHeader, patch)]) == 0, "no patch any more");
+  Check(Load<uint32_t>(&merged[offsetof(ipvs::OperationHeader, kind)]) == 0, "no patch any more");
 }
 
 }  // namespace

@@ -347,7 +347,7 @@ void TestPatch() {
   Bed bed;
   bed.Apply({1});
   Records patch = MakeOperation(ipvs::kSetService, 1);
-  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, patch)], 1);
+  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, kind)], 1);
   const auto apply = [&] {
     std::vector<Outcome> outcomes;
     bed.client.Apply(patch, &outcomes);

@@ -96,6 +96,19 @@ export const table = (makeScene: MakeScene): void => {
     await ipvs.addDestination(tcp, { ...destination, weight: 3 }, { ifExists: 'edit' })
     t.same(await rules(), ['-A -t 10.0.0.1:80 -s rr', '-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 3'])
     await ipvs.deleteDestination(tcp, { address: '127.0.0.9' }, { ifMissing: 'ignore' })
+
+    // In the order of the calls, and as the arguments were then.
+    const changed = { ...destination, weight: 4 }
+    await Promise.all([
+      ipvs.addService({ ...tcp, scheduler: 'wrr' }, { ifExists: 'edit' }),
+      ipvs.editService({ ...tcp, scheduler: 'lc' }),
+      ipvs.addDestination(tcp, changed, { ifExists: 'edit' }),
+      ipvs.patchDestination(tcp, destination, { upperThreshold: 9 }),
+      ipvs.addDestination(tcp, Object.assign(changed, { weight: 5 }), { ifExists: 'edit' }),
+      Object.assign(changed, { weight: 6 }),
+    ])
+    t.same(await rules(), ['-A -t 10.0.0.1:80 -s lc', '-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 5'])
+    t.match(await ipvs.listDestinations(tcp), [{ upperThreshold: 0 }])
     const absent = { ...tcp, port: 9 }
     const missing = { ...absent, scheduler: 'nosuch' }
     await t.rejects(
