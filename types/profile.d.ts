@@ -78,6 +78,9 @@ export interface Preparation extends AsyncDisposable {
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
    * left alone. Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is
    * tried again.
+   *
+   * What was there before is only in the process's memory. When it is killed, the way back is lost: the
+   * next preparation finds everything as it should be, and its `undo()` puts nothing of it back.
    */
   undo(): Promise<UndoReport>
 }

@@ -55,12 +55,15 @@ const toil = async () => {
   const [held, free] = [web.destinations[1], { ...web.destinations[1], address: '127.0.0.9' }]
   await Promise.all([
     forever((n) => ipvs.apply(states[(n + 1) % 2], { prune: true, owns: isMark })),
-    // In turn one that waits and one that has nothing to wait for.
+    // In turn one that waits, until it is given up, and one that has nothing to wait for.
     forever(async (n) => {
-      if (n % 2 === 0) await ipvs.addDestination(web, free, { ifExists: 'edit' })
-      const signal = AbortSignal.timeout(50)
-      const drain = ipvs.drainDestination(web, n % 2 === 0 ? free : held, { interval: 10, signal })
-      await drain.catch((error) => {
+      const options = { interval: 10 }
+      if (n % 2 === 1) {
+        await ipvs.addDestination(web, free, { ifExists: 'edit' })
+        return ipvs.drainDestination(web, free, options)
+      }
+      const signal = AbortSignal.timeout(500)
+      return ipvs.drainDestination(web, held, { ...options, signal }).catch((error) => {
         if (error.name !== 'AbortError') throw error
       })
     }),
