@@ -76,7 +76,7 @@ export const plan = async (
 /** What a change is about: the same in every round. */
 const subjectOf = (change: PlannedChange): string => {
   const service = nameService(change.service)
-  return 'destination' in change ? `${service} ${nameDestination(change.destination)}` : service
+  return change.destination ? `${service} ${nameDestination(change.destination)}` : service
 }
 
 interface Round {

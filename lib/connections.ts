@@ -86,7 +86,7 @@ const takeStates = (value: unknown, path: string): Matches => {
   const states = takeList(value, path, (state, each) => {
     if (typeof state !== 'string') throw wrongType(each, "a state such as 'ESTABLISHED'", state)
     if (state === '') throw wrongValue(each, "a state such as 'ESTABLISHED'", state)
-    return state
+    return state.toUpperCase()
   })
   return ({ state }) => states.includes(state)
 }

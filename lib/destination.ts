@@ -55,6 +55,9 @@ export const takeDestinationKey = (
 ): DestinationIdentity => {
   const properties = takeObject(value, path, destinationNames)
   const { family, bytes } = take(properties['address'], `${path}.address`)
+  // As it was read; of what was not, the address says it.
+  const named = orDefault(properties['family'], family)
+  if (named !== family) throw wrongValue(`${path}.family`, `'${family}', like its address`, named)
   const port = takeInteger(
     orDefault(properties['port'], service.port ?? 0),
     `${path}.port`,

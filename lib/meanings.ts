@@ -97,19 +97,30 @@ const refused = (why: string, by: 'ipvs' | 'host' = 'ipvs'): Meaning => ({
 /** Why the kernel does not take a destination, where it says no more than EINVAL. */
 const badDestination = (): Meaning =>
   refused(
-    "the address is not one of a machine that can be reached from here, or its family is not its service's while a synchronisation daemon runs",
+    "the address is not one of a machine that can be reached from here, or its family is not its service's while a synchronisation daemon runs; from Linux 6.2 on also when there are as many of them as its estimators can count",
   )
 const badThresholds = (): Meaning => refused('the lower threshold would be above the upper one')
 const noFamilySupport = (): Meaning => refused('this kernel has no IPv6, or it is switched off')
 
+/** Where the rest of a service was checked before it was sent. */
+const noEstimators =
+  'the kernel refused: EINVAL, as from Linux 6.2 on when it has as many services and destinations as its estimators can count'
+
 const noService: Meaning = {
   code: 'ERR_IPVS_NO_SERVICE',
-  why: 'there is no such service; add it first',
+  why: 'there is no such service',
 }
 const noDestination: Meaning = {
   code: 'ERR_IPVS_NO_DESTINATION',
-  why: 'the service has no such destination; add it first',
+  why: 'the service has no such destination',
 }
+
+/** What every command on a service that is there may meet. */
+const ofService = { [ESRCH]: () => noService, [EAFNOSUPPORT]: noFamilySupport }
+/** What changes of it may meet. */
+const changingService = { ...ofService, [ESRCH]: () => withAdvice(noService) }
+
+const withAdvice = ({ code, why }: Meaning): Meaning => ({ code, why: `${why}; add it first` })
 
 const noSetting: Meaning = {
   code: 'ERR_HOST_NO_SYSCTL',
@@ -126,33 +137,33 @@ const meanings: Readonly<
     }),
     [ENOENT]: missingModule,
     [EAFNOSUPPORT]: noFamilySupport,
+    [EINVAL]: () => refused(noEstimators),
   },
-  SET_SERVICE: { [ESRCH]: () => noService, [ENOENT]: missingModule },
-  DEL_SERVICE: { [ESRCH]: () => noService },
+  SET_SERVICE: { ...changingService, [ENOENT]: missingModule },
+  DEL_SERVICE: ofService,
   GET_SERVICE: {
-    [ESRCH]: () => noService,
+    ...ofService,
     [EAGAIN]: () =>
       refused('the table never stood still for two readings; somebody keeps changing it'),
   },
-  GET_DEST: { [ESRCH]: () => noService },
-  ZERO: { [ESRCH]: () => noService },
+  GET_DEST: ofService,
+  ZERO: ofService,
   NEW_DEST: {
-    [ESRCH]: () => noService,
+    ...changingService,
     [EINVAL]: badDestination,
     [ERANGE]: badThresholds,
-    [EAFNOSUPPORT]: noFamilySupport,
     [EEXIST]: () => ({
       code: 'ERR_IPVS_DESTINATION_EXISTS',
       why: 'the service has this destination already; use editDestination to change it',
     }),
   },
   SET_DEST: {
-    [ESRCH]: () => noService,
-    [ENOENT]: () => noDestination,
+    ...changingService,
+    [ENOENT]: () => withAdvice(noDestination),
     [EINVAL]: badDestination,
     [ERANGE]: badThresholds,
   },
-  DEL_DEST: { [ESRCH]: () => noService, [ENOENT]: () => noDestination },
+  DEL_DEST: { ...ofService, [ENOENT]: () => noDestination },
   NEW_DAEMON: {
     [EEXIST]: () => ({
       code: 'ERR_IPVS_DAEMON_RUNNING',

@@ -131,7 +131,8 @@ const takeFlags = (value: unknown, path: string, scheduler: string): number => {
   if (value === undefined) return 0
   if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
   const names = flagBits.map(([flag]) => flag)
-  return value.reduce<number>((bits, each: unknown, index) => {
+  // Array.from, unlike reduce, also looks at holes.
+  return Array.from(value as readonly unknown[]).reduce<number>((bits, each, index) => {
     const flag = takeOneOf(each, `${path}[${index}]`, names)
     const [, bit, only] = flagBits.find(([name]) => name === flag) ?? [flag, 0]
     if (only !== undefined && only !== scheduler) {

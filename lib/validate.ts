@@ -32,14 +32,14 @@ export const orDefault = (value: unknown, fallback: unknown): unknown =>
   value === undefined ? fallback : value
 
 /**
- * An object with no other properties than the known ones; a misspelt one must not be taken for an
- * absent one.
+ * An object with no other properties than the known ones, inherited ones too, as those are read like
+ * its own; a misspelt one must not be taken for an absent one.
  */
 export const takeObject = (value: unknown, path: string, known: readonly string[]): Properties => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(path, 'an object', value)
   }
-  for (const name of Object.keys(value)) {
+  for (const name in value) {
     if (known.includes(name)) continue
     const message = `The property "${path}.${name}" is unknown. Known are ${known.join(', ')}`
     throw coded(new TypeError(message), 'ERR_INVALID_ARG_VALUE')
@@ -54,7 +54,8 @@ export const takeInteger = (value: unknown, path: string, least: number, most: n
   if (!Number.isInteger(value) || value < least || value > most) {
     throw outOfRange(path, allowed(), value)
   }
-  return value
+  // Of -0 the kernel makes 0.
+  return value + 0
 }
 
 export const takeBoolean = (value: unknown, path: string): boolean => {
@@ -126,8 +127,15 @@ export const takeList = <T>(
 
 const callOptions = ['signal']
 
+/** Of this realm or another, such as jsdom's. */
+const isSignal = (value: unknown): value is AbortSignal => {
+  if (typeof value !== 'object' || value === null) return false
+  const { aborted, addEventListener } = value as Partial<AbortSignal>
+  return typeof aborted === 'boolean' && typeof addEventListener === 'function'
+}
+
 export const takeSignal = (value: unknown, path: string): AbortSignal | undefined => {
-  if (value === undefined || value instanceof AbortSignal) return value
+  if (value === undefined || isSignal(value)) return value
   throw wrongType(path, 'an AbortSignal', value)
 }
 

@@ -234,7 +234,8 @@ t.test('filters choose', async (t) => {
     ],
     [{ state: 'UDP' }, [entry6]],
     [{ state: ['UDP', 'ASSURED', 'NOSUCH'] }, [entry6, template]],
-    [{ state: 'established' }, []],
+    [{ state: 'established' }, [entry4]],
+    [{ state: 'CLOSE' }, []],
     [{ state: 'ESTABLISHED', destination: { address: '10.0.0.2' }, service: tcp }, [entry4]],
     [{ state: 'ASSURED', service: tcp }, []],
   ]

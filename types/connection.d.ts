@@ -43,6 +43,6 @@ export interface ConnectionFilter extends CallOptions {
   readonly service?: AddressServiceKey | undefined
   /** Only those to this destination; on any port when it has none. */
   readonly destination?: DestinationKey | Destination<number | bigint> | undefined
-  /** Only those in this state or one of these. */
+  /** Only those in this state or one of these, in capital letters or small ones. */
   readonly state?: string | readonly string[] | undefined
 }

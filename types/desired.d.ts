@@ -67,6 +67,8 @@ export interface AddServiceChange extends PlannedReason {
   readonly op: 'addService'
   /** The service as the verb takes it. */
   readonly service: ServiceConfig
+  /** It is about the service itself. */
+  readonly destination?: undefined
   /** Nothing was there. */
   readonly before?: undefined
   /** As it will be. */
@@ -79,6 +81,8 @@ export interface EditServiceChange extends PlannedReason {
   readonly op: 'editService'
   /** The service as the verb takes it. */
   readonly service: ServiceConfig
+  /** It is about the service itself. */
+  readonly destination?: undefined
   /** As the kernel has it. */
   readonly before: PlannedService
   /** As it will be. */
@@ -91,6 +95,8 @@ export interface DeleteServiceChange extends PlannedReason {
   readonly op: 'deleteService'
   /** Which service. */
   readonly service: ServiceKey
+  /** It is about the service itself. */
+  readonly destination?: undefined
   /** As the kernel has it. */
   readonly before: PlannedService
   /** Nothing is left. */

@@ -63,7 +63,8 @@ export interface TimeoutOverride extends AsyncDisposable {
 export interface TimeoutOverriding {
   /**
    * Sets timeouts as {@link Ipvs.setTimeouts} does and remembers those before, so that a program
-   * can put them back when it ends: `await using held = await ipvs.overrideTimeouts({ tcp: 7200 })`.
+   * can put them back when it ends: `await using held = await ipvs.overrideTimeouts({ tcp: 7200 })`
+   * (Node 24 or TypeScript), or `await held.undo()`.
    * The kernel has one value for each in a namespace, so this is for the one program that owns them.
    */
   overrideTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<TimeoutOverride>

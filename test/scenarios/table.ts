@@ -99,14 +99,15 @@ export const table = (makeScene: MakeScene): void => {
 
     // In the order of the calls, and as the arguments were then.
     const changed = { ...destination, weight: 4 }
-    await Promise.all([
+    const calls = [
       ipvs.addService({ ...tcp, scheduler: 'wrr' }, { ifExists: 'edit' }),
       ipvs.editService({ ...tcp, scheduler: 'lc' }),
       ipvs.addDestination(tcp, changed, { ifExists: 'edit' }),
       ipvs.patchDestination(tcp, destination, { upperThreshold: 9 }),
       ipvs.addDestination(tcp, Object.assign(changed, { weight: 5 }), { ifExists: 'edit' }),
-      Object.assign(changed, { weight: 6 }),
-    ])
+    ]
+    changed.weight = 6
+    await Promise.all(calls)
     t.same(await rules(), ['-A -t 10.0.0.1:80 -s lc', '-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 5'])
     t.match(await ipvs.listDestinations(tcp), [{ upperThreshold: 0 }])
     const absent = { ...tcp, port: 9 }
