@@ -5,6 +5,7 @@ import { access, readdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { compileLauncher } from '../support/launcher.mjs'
 
 const usage = `Builds the handbook's two clusters, NAT and DR, from network namespaces, and shows
 them at work.
@@ -103,6 +104,8 @@ try {
     console.log(usage)
   } else {
     await assertBuilt()
+    // Here, as the virtual machine takes long for it.
+    compileLauncher()
     const args = ['--family', values.family]
     process.exitCode = values.here ? await here(args) : await inVm(values.kernel, args)
   }
