@@ -18,7 +18,16 @@ import { objects } from './table.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof openIpvs>>} Ipvs */
 /** @typedef {'addDestination' | 'editDestination'} Verb */
-/** @typedef {ReturnType<typeof objects>} Changes */
+/** @typedef {ReturnType<typeof operations>} Operations */
+
+/**
+ * What a batch takes, and the calls one by one, too.
+ *
+ * @param {Verb} op
+ * @param {import('./table.mjs').Size} size
+ * @param {number} weight
+ */
+const operations = (op, size, weight) => objects(size, weight).map((change) => ({ op, ...change }))
 
 /** @param {() => Promise<unknown>} work */
 async function cost(work) {
@@ -31,22 +40,20 @@ async function cost(work) {
 /** @param {number[]} values */
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1] ?? NaN
 
-/** @type {Record<string, (ipvs: Ipvs, op: Verb, changes: Changes) => Promise<number>>} */
+/** @type {Record<string, (ipvs: Ipvs, changes: Operations) => Promise<number>>} */
 const changing = {
-  batch: async (ipvs, op, changes) => {
-    const operations = changes.map((change) => ({ op, ...change }))
-    return cost(async () => {
-      const outcomes = await ipvs.batch(operations)
+  batch: async (ipvs, changes) =>
+    cost(async () => {
+      const outcomes = await ipvs.batch(changes)
       for (const outcome of outcomes) if (!outcome.ok) throw outcome.error
-    })
-  },
-  promises: async (ipvs, op, changes) =>
+    }),
+  promises: async (ipvs, changes) =>
     cost(() =>
-      Promise.all(changes.map(({ service, destination }) => ipvs[op](service, destination))),
+      Promise.all(changes.map(({ op, service, destination }) => ipvs[op](service, destination))),
     ),
-  awaited: async (ipvs, op, changes) => {
+  awaited: async (ipvs, changes) => {
     const each = []
-    for (const { service, destination } of changes) {
+    for (const { op, service, destination } of changes) {
       // Nothing else runs meanwhile, so that time is CPU time too, and finer.
       const start = process.hrtime.bigint()
       await ipvs[op](service, destination)
@@ -68,12 +75,14 @@ const reading = {
 /** @param {string} way @param {string[]} given */
 async function measureChanges(way, [services, each, edits, ...namespaces]) {
   const size = { services: Number(services), each: Number(each) }
-  const adds = objects(size, 1)
-  const changes = Array.from({ length: Number(edits) }, (_, pass) => objects(size, 2 + pass))
+  const adds = operations('addDestination', size, 1)
+  const changes = Array.from({ length: Number(edits) }, (_, pass) =>
+    operations('editDestination', size, 2 + pass),
+  )
   for (const netns of namespaces) {
     const ipvs = await openIpvs({ netns })
-    const costs = [await changing[way]?.(ipvs, 'addDestination', adds)]
-    for (const edit of changes) costs.push(await changing[way]?.(ipvs, 'editDestination', edit))
+    const costs = [await changing[way]?.(ipvs, adds)]
+    for (const edit of changes) costs.push(await changing[way]?.(ipvs, edit))
     await ipvs.close()
     console.log(costs.join(' '))
   }
@@ -105,9 +114,9 @@ async function measureGrowth([passes, ...tables]) {
     const [services, each, netns = ''] = tables.slice(at)
     const size = { services: Number(services), each: Number(each) }
     const ipvs = await openIpvs({ netns })
-    const add = await batch(ipvs, 'addDestination', objects(size, 1))
+    const add = await batch(ipvs, operations('addDestination', size, 1))
     const edit = await medianOf(Number(passes), (pass) =>
-      batch(ipvs, 'editDestination', objects(size, 2 + pass)),
+      batch(ipvs, operations('editDestination', size, 2 + pass)),
     )
     const read = await medianOf(Number(passes), () => cost(() => ipvs.snapshot()))
     await ipvs.close()
