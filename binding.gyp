@@ -9,6 +9,7 @@
         "native/host_connection.cc",
         "native/layout.cc",
         "native/testing.cc",
+        "native/threads.cc",
         "native/worker.cc",
         "native/netlink/socket.cc",
         "native/netlink/message.cc",

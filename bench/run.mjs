@@ -1,134 +1,109 @@
 // @ts-check
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { kernels, runInVm } from '../test/vm/vm.mjs'
+import { kernels } from '../test/vm/vm.mjs'
+import { assertBuilt, compile, measure } from './support/measure.mjs'
+import { picture } from './support/picture.mjs'
+import { checked, questions } from './support/questions.mjs'
+import { regressions, table, tolerance } from './support/report.mjs'
 
-const usage = `What does a change of the table cost, relative to a raw C loop? Measured in a virtual machine.
+const usage = `What the package costs, relative to a raw C loop. Measured in a virtual machine.
 
-usage: npm run bench [-- options]
+usage: npm run bench [-- [question...] [options]]
 
+  question        ${questions.map(({ name }) => name).join(', ')}; all of them take about
+                  15 minutes
   --kernel LINE   6.1, 6.12 (default) or 7.3
-  --plain         CPU time of the emulated processor instead of executed instructions: noisy
+  --plain         time of the emulated processor instead of counted instructions: noisy
   --json FILE     write the figures to FILE too
+  --check         ask only ${checked.join(' and ')}, and fail when anything of ours has become
+                  ${100 * tolerance} % dearer, relative to raw C, than bench/figures.json says
+  --store         write the figures of these questions to bench/figures.json, and the picture
   --help          this text`
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const programs = `${root}out/bench`
+const stored = fileURLToPath(new URL('figures.json', import.meta.url))
+const curves = fileURLToPath(new URL('growth.svg', import.meta.url))
 
-/** @typedef {{ cold: number, warm?: number }} Costs what one change costs */
-/** @typedef {{ name: string, changes: number, add: Costs, edit: Costs }} Row */
-/** @typedef {{ kernel: string, node: string, rows: Row[] }} Figures */
+/** @typedef {import('./support/report.mjs').Figures} Figures */
+/** @typedef {Record<string, Figures>} All by question */
 
 function options() {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       kernel: { type: 'string', default: '6.12' },
       plain: { type: 'boolean', default: false },
       json: { type: 'string' },
+      check: { type: 'boolean', default: false },
+      store: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   const lines = kernels.map(({ name }) => name)
   if (!lines.includes(values.kernel))
     throw new Error(`--kernel takes ${lines.join(', ')}, not ${values.kernel}`)
-  return values
+  const named = positionals.length > 0 ? positionals : values.check ? checked : undefined
+  if (values.plain && (values.check || values.store)) throw new Error('stored figures are counted')
+  const unknown = positionals.find((name) => questions.every((question) => question.name !== name))
+  if (unknown !== undefined) throw new Error(`there is no question ${unknown}`)
+  const asked = questions.filter(({ name }) => named?.includes(name) ?? true)
+  return { ...values, asked: values.plain ? asked.map(uncounted) : asked }
 }
 
-function assertBuilt() {
-  const release = `${root}build/Release`
-  const addon = existsSync(release) && readdirSync(release).some((name) => name.endsWith('.node'))
-  if (!addon || !existsSync(`${root}dist/index.js`))
-    throw new Error('not built: run `npm run build` and `npm run build:native`')
+/** @param {import('./support/questions.mjs').Question} question */
+const uncounted = (question) => ({
+  ...question,
+  counted: false,
+  unit: question.unit.replace('instructions', 'nanoseconds'),
+})
+
+/** @returns {All} */
+const storedFigures = () => (existsSync(stored) ? JSON.parse(readFileSync(stored, 'utf8')) : {})
+
+/** @param {string} path @param {object} value */
+const writeJson = (path, value) => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`)
+
+/** @param {All} found */
+function check(found) {
+  const before = storedFigures()
+  const dearer = Object.entries(found).flatMap(([name, figures]) => {
+    const known = before[name]
+    if (!known) throw new Error(`no figures of ${name} are stored`)
+    return regressions(figures, known)
+  })
+  for (const line of dearer) console.error(`dearer: ${line}`)
+  if (dearer.length > 0) process.exitCode = 1
+  else console.log(`nothing is more than ${100 * tolerance} % dearer than stored`)
 }
 
-function compile() {
-  mkdirSync(programs, { recursive: true })
-  for (const name of ['raw', 'cost']) {
-    const source = fileURLToPath(new URL(`${name}.c`, import.meta.url))
-    const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror']
-    execFileSync('cc', [...flags, '-o', `${programs}/${name}`, source], { stdio: 'inherit' })
+/** @param {All} found */
+function store(found) {
+  const all = { ...storedFigures(), ...found }
+  writeJson(stored, all)
+  if (all['growth']) writeFileSync(curves, picture(all['growth'].rows))
+}
+
+async function main() {
+  const { asked, kernel, json, help, ...wanted } = options()
+  if (help) {
+    console.log(usage)
+    return
   }
-}
-
-/**
- * @param {string} kernel
- * @param {boolean} icount
- * @returns {Promise<Figures>}
- */
-async function measure(kernel, icount) {
-  let text = ''
-  const stdout = new Writable({
-    write: (chunk, _encoding, done) => {
-      text += String(chunk)
-      done()
-    },
-  })
-  const script = fileURLToPath(new URL('changes.mjs', import.meta.url))
-  const result = await runInVm({
-    kernel,
-    icount,
-    command: process.execPath,
-    args: [script, programs],
-    cwd: root,
-    timeout: 900,
-    stdout,
-    signal: stopped.signal,
-  })
-  for (const line of [...result.kernelErrors, ...result.kernelWarnings])
-    console.error(`kernel log: ${line}`)
-  if (result.status !== 0) throw new Error(`the benchmark ended with ${result.status}`)
-  return JSON.parse(text)
-}
-
-/** @param {number} value */
-const short = (value) =>
-  value >= 1e6 ? `${(value / 1e6).toFixed(2)}M` : `${(value / 1e3).toFixed(2)}k`
-
-/** @param {number | undefined} value @param {number | undefined} yardstick */
-const cells = (value, yardstick) =>
-  value === undefined || yardstick === undefined
-    ? ['-', '']
-    : [short(value), `(${(value / yardstick).toFixed(value < 10 * yardstick ? 2 : 0)})`]
-
-/** @param {Figures} figures @param {string} unit */
-function table({ kernel, node, rows }, unit) {
-  const [yardstick] = rows
-  const lines = rows.map(({ name, changes, add, edit }) => [
-    name,
-    String(changes),
-    ...cells(add.cold, yardstick?.add.cold),
-    ...cells(add.warm, yardstick?.add.warm),
-    ...cells(edit.cold, yardstick?.edit.cold),
-    ...cells(edit.warm, yardstick?.edit.warm),
-  ])
-  const heads = [
-    '',
-    'changes',
-    'add, cold',
-    '',
-    'add, warm',
-    '',
-    'edit, cold',
-    '',
-    'edit, warm',
-    '',
-  ]
-  const widths = heads.map((head, at) =>
-    Math.max(head.length, ...lines.map((line) => line[at]?.length ?? 0)),
-  )
-  const formatted = [heads, ...lines].map((line) =>
-    line
-      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  )
-  return [`Linux ${kernel}, Node.js ${node}; ${unit} a change (times raw C)`, ...formatted].join(
-    '\n',
-  )
+  assertBuilt()
+  compile()
+  /** @type {All} */
+  const found = {}
+  for (const question of asked) {
+    const figures = await measure(question, kernel, stopped.signal)
+    const date = new Date().toISOString().slice(0, 10)
+    found[question.name] = Object.assign({ date }, figures)
+    console.log(`${table(question, figures)}\n`)
+    if (json !== undefined) writeJson(json, found)
+  }
+  if (wanted.check) check(found)
+  if (wanted.store) store(found)
 }
 
 const stopped = new AbortController()
@@ -140,20 +115,7 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
 }
 
 try {
-  const { kernel, plain, json, help } = options()
-  if (help) {
-    console.log(usage)
-  } else {
-    assertBuilt()
-    compile()
-    const unit = plain ? 'nanoseconds' : 'instructions'
-    const figures = await measure(kernel, !plain)
-    console.log(table(figures, unit))
-    if (json !== undefined) {
-      const all = { date: new Date().toISOString().slice(0, 10), unit, ...figures }
-      writeFileSync(json, `${JSON.stringify(all, null, 2)}\n`)
-    }
-  }
+  await main()
 } catch (error) {
   if (!stopped.signal.aborted) {
     process.exitCode = 1

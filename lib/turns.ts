@@ -2,8 +2,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long a piece may take, in milliseconds. */
-const mostTime = 4
+/** How long a piece may take, in milliseconds; the garbage collector comes on top. */
+const mostTime = 2
 
 /** So many steps are made before the clock is looked at. */
 const unheeded = 32

@@ -70,7 +70,7 @@ Napi::Value Connection::Open(const Napi::CallbackInfo& info) {
   // been collected: the reference keeps it.
   auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:open",
+      info.Env(),
       [state, choice = std::shared_ptr<NamespaceChoice>(std::move(choice_))] {
         state->outcome = choice->Open(&state->where);
       },
@@ -89,19 +89,19 @@ Napi::Value Connection::Apply(const Napi::CallbackInfo& info) {
   auto state = Shared<State>();
   state->operations = TakeBytes(info[0], ipvs::OperationSize(), true);
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:apply",
+      info.Env(),
       [state, client = client(info.Env())] { client->Apply(state->operations, &state->outcomes); },
       [state](Napi::Env env) { return GiveOutcomes(env, state->outcomes); });
 }
 
-Napi::Value Connection::Read(Napi::Env env, const char* name, RecordReader read) {
+Napi::Value Connection::Read(Napi::Env env, RecordReader read) {
   struct State {
     Outcome outcome;
     ipvs::Records records;
   };
   auto state = Shared<State>();
   return RunOnWorker(
-      env, name,
+      env,
       [state, client = client(env), read = std::move(read)] {
         state->outcome = read(client.get(), &state->records);
       },
@@ -112,45 +112,42 @@ Napi::Value Connection::Read(Napi::Env env, const char* name, RecordReader read)
 
 Napi::Value Connection::ReadService(const Napi::CallbackInfo& info) {
   const ipvs::Records service = TakeBytes(info[0], ipvs::kServiceTable.config_size);
-  return Read(info.Env(), "ipvs-netlink:readService",
-              [service](ipvs::Client* client, ipvs::Records* found) {
-                return client->ReadService(service, found);
-              });
+  return Read(info.Env(), [service](ipvs::Client* client, ipvs::Records* found) {
+    return client->ReadService(service, found);
+  });
 }
 
 Napi::Value Connection::ReadServices(const Napi::CallbackInfo& info) {
-  return Read(
-      info.Env(), "ipvs-netlink:readServices",
-      [](ipvs::Client* client, ipvs::Records* found) { return client->ReadServices(found); });
+  return Read(info.Env(), [](ipvs::Client* client, ipvs::Records* found) {
+    return client->ReadServices(found);
+  });
 }
 
 Napi::Value Connection::ReadDestinations(const Napi::CallbackInfo& info) {
   const ipvs::Records service = TakeBytes(info[0], ipvs::kServiceTable.config_size);
-  return Read(info.Env(), "ipvs-netlink:readDestinations",
-              [service](ipvs::Client* client, ipvs::Records* found) {
-                return client->ReadDestinations(service, found);
-              });
+  return Read(info.Env(), [service](ipvs::Client* client, ipvs::Records* found) {
+    return client->ReadDestinations(service, found);
+  });
 }
 
 Napi::Value Connection::ReadConfig(const Napi::CallbackInfo& info) {
-  return Read(info.Env(), "ipvs-netlink:readConfig",
+  return Read(info.Env(),
               [](ipvs::Client* client, ipvs::Records* found) { return client->ReadConfig(found); });
 }
 
 Napi::Value Connection::ReadDaemons(const Napi::CallbackInfo& info) {
-  return Read(
-      info.Env(), "ipvs-netlink:readDaemons",
-      [](ipvs::Client* client, ipvs::Records* found) { return client->ReadDaemons(found); });
+  return Read(info.Env(), [](ipvs::Client* client, ipvs::Records* found) {
+    return client->ReadDaemons(found);
+  });
 }
 
 Napi::Value Connection::ReadTotals(const Napi::CallbackInfo& info) {
-  return Read(info.Env(), "ipvs-netlink:readTotals",
-              [](ipvs::Client* client, ipvs::Records* found) {
-                std::string text;
-                Outcome outcome = host::ReadText(client->where(), "ip_vs_stats", &text);
-                found->assign(text.begin(), text.end());
-                return outcome;
-              });
+  return Read(info.Env(), [](ipvs::Client* client, ipvs::Records* found) {
+    std::string text;
+    Outcome outcome = host::ReadText(client->where(), "ip_vs_stats", &text);
+    found->assign(text.begin(), text.end());
+    return outcome;
+  });
 }
 
 Napi::Value Connection::OpenTable(const Napi::CallbackInfo& info) {
@@ -160,7 +157,7 @@ Napi::Value Connection::OpenTable(const Napi::CallbackInfo& info) {
   };
   auto state = Shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:openTable",
+      info.Env(),
       [state, client = client(info.Env())] {
         state->outcome = host::TextFile::Open(client->where(), "ip_vs_conn", state->table.get());
       },
@@ -185,7 +182,7 @@ Napi::Value Connection::ReadTable(const Napi::CallbackInfo& info) {
   };
   auto state = Shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readTable",
+      info.Env(),
       [state, table = *TakeTable(info[0])] {
         state->outcome = table->Read(kTablePiece, &state->bytes);
       },
@@ -197,18 +194,18 @@ Napi::Value Connection::ReadTable(const Napi::CallbackInfo& info) {
 void Connection::CloseTable(const Napi::CallbackInfo& info) { TakeTable(info[0])->reset(); }
 
 Napi::Value Connection::ReadInfo(const Napi::CallbackInfo& info) {
-  return Read(info.Env(), "ipvs-netlink:readInfo",
+  return Read(info.Env(),
               [](ipvs::Client* client, ipvs::Records* found) { return client->ReadInfo(found); });
 }
 
-Napi::Value Connection::ReadSnapshot(Napi::Env env, const char* name, SnapshotReader read) {
+Napi::Value Connection::ReadSnapshot(Napi::Env env, SnapshotReader read) {
   struct State {
     Outcome outcome;
     ipvs::Snapshot snapshot;
   };
   auto state = Shared<State>();
   return RunOnWorker(
-      env, name,
+      env,
       [state, client = client(env), read = std::move(read)] {
         state->outcome = read(client.get(), &state->snapshot);
       },
@@ -225,18 +222,17 @@ Napi::Value Connection::ReadSnapshot(Napi::Env env, const char* name, SnapshotRe
 }
 
 Napi::Value Connection::ReadAll(const Napi::CallbackInfo& info) {
-  return ReadSnapshot(
-      info.Env(), "ipvs-netlink:readAll",
-      [consistent = info[0].ToBoolean().Value()](ipvs::Client* client, ipvs::Snapshot* snapshot) {
-        return client->ReadAll(consistent, snapshot);
-      });
+  return ReadSnapshot(info.Env(), [consistent = info[0].ToBoolean().Value()](
+                                      ipvs::Client* client, ipvs::Snapshot* snapshot) {
+    return client->ReadAll(consistent, snapshot);
+  });
 }
 
 Napi::Value Connection::ReadPart(const Napi::CallbackInfo& info) {
   auto services =
       std::make_shared<ipvs::Records>(TakeBytes(info[0], ipvs::kServiceTable.record_size, true));
   const size_t enough = info[1].ToNumber().Uint32Value();
-  return ReadSnapshot(info.Env(), "ipvs-netlink:readPart",
+  return ReadSnapshot(info.Env(),
                       [services, enough](ipvs::Client* client, ipvs::Snapshot* snapshot) {
                         return client->ReadPart(*services, enough, snapshot);
                       });

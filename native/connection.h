@@ -38,9 +38,9 @@ class Connection : public Napi::ObjectWrap<Connection> {
   void Close(const Napi::CallbackInfo& info);
 
   using RecordReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Records*)>;
-  Napi::Value Read(Napi::Env env, const char* name, RecordReader read);
+  Napi::Value Read(Napi::Env env, RecordReader read);
   using SnapshotReader = std::function<netlink::Outcome(ipvs::Client*, ipvs::Snapshot*)>;
-  Napi::Value ReadSnapshot(Napi::Env env, const char* name, SnapshotReader read);
+  Napi::Value ReadSnapshot(Napi::Env env, SnapshotReader read);
   std::shared_ptr<ipvs::Client> client(Napi::Env env) const;
 
   std::unique_ptr<NamespaceChoice> choice_;  // null once Open() was called

@@ -29,10 +29,10 @@ Napi::Value GiveText(Napi::Env env, const TextState& state) {
 }
 
 // For what answers no more than an outcome.
-Napi::Value RunForOutcome(Napi::Env env, const char* name, const std::function<Outcome()>& work) {
+Napi::Value RunForOutcome(Napi::Env env, const std::function<Outcome()>& work) {
   auto outcome = std::make_shared<Outcome>();
   return RunOnWorker(
-      env, name, [outcome, work] { *outcome = work(); },
+      env, [outcome, work] { *outcome = work(); },
       [outcome](Napi::Env env) { return GiveOutcome(env, *outcome); });
 }
 
@@ -82,7 +82,7 @@ Napi::Value HostConnection::Open(const Napi::CallbackInfo& info) {
   auto state = std::make_shared<State>();
   auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().ToObject()));
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:openHost",
+      info.Env(),
       [state, choice = std::shared_ptr<NamespaceChoice>(std::move(choice_))] {
         state->outcome = choice->Open(&state->where);
       },
@@ -101,7 +101,7 @@ Napi::Value HostConnection::ReadAddresses(const Napi::CallbackInfo& info) {
   };
   auto state = std::make_shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readAddresses",
+      info.Env(),
       [state, device = TakeText(info[0]), where = where(info.Env()), silence = silence_] {
         state->outcome = route::ReadAddresses(where, device, silence, &state->addresses);
       },
@@ -113,7 +113,7 @@ Napi::Value HostConnection::ReadAddresses(const Napi::CallbackInfo& info) {
 Napi::Value HostConnection::ChangeAddresses(const Napi::CallbackInfo& info) {
   auto outcomes = std::make_shared<std::vector<Outcome>>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:changeAddresses",
+      info.Env(),
       [outcomes, changes = TakeBytes(info[0], route::ChangeSize(), true), where = where(info.Env()),
        silence = silence_] { route::ChangeAddresses(where, changes, silence, outcomes.get()); },
       [outcomes](Napi::Env env) { return GiveOutcomes(env, *outcomes); });
@@ -122,7 +122,7 @@ Napi::Value HostConnection::ChangeAddresses(const Napi::CallbackInfo& info) {
 Napi::Value HostConnection::Announce(const Napi::CallbackInfo& info) {
   auto outcomes = std::make_shared<std::vector<Outcome>>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:announce",
+      info.Env(),
       [outcomes, announcements = TakeBytes(info[0], route::ChangeSize(), true),
        where = where(info.Env()),
        silence = silence_] { route::Announce(where, announcements, silence, outcomes.get()); },
@@ -136,7 +136,7 @@ Napi::Value HostConnection::ReadLinks(const Napi::CallbackInfo& info) {
   };
   auto state = std::make_shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readLinks",
+      info.Env(),
       [state, where = where(info.Env()), silence = silence_] {
         state->outcome = route::ReadLinks(where, silence, &state->links);
       },
@@ -153,10 +153,9 @@ Napi::Value HostConnection::ChangeLink(const Napi::CallbackInfo& info) {
   change.device = TakeText(info[1]);
   change.kind = TakeText(info[2]);
   change.parent = TakeText(info[3]);
-  return RunForOutcome(info.Env(), "ipvs-netlink:changeLink",
-                       [change, where = where(info.Env()), silence = silence_] {
-                         return route::ChangeLink(where, change, silence);
-                       });
+  return RunForOutcome(info.Env(), [change, where = where(info.Env()), silence = silence_] {
+    return route::ChangeLink(where, change, silence);
+  });
 }
 
 Napi::Value HostConnection::ReadFouPort(const Napi::CallbackInfo& info) {
@@ -166,7 +165,7 @@ Napi::Value HostConnection::ReadFouPort(const Napi::CallbackInfo& info) {
   };
   auto state = std::make_shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readFouPort",
+      info.Env(),
       [state, port = TakeFouPort(info[0], info[1]), where = where(info.Env()), silence = silence_] {
         state->outcome = route::ReadFouPort(where, port, silence, &state->found);
       },
@@ -179,15 +178,14 @@ Napi::Value HostConnection::ReadFouPort(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value HostConnection::ChangeGuePort(const Napi::CallbackInfo& info) {
-  return RunForOutcome(info.Env(), "ipvs-netlink:changeGuePort",
-                       [add = info[0].ToBoolean().Value(), port = TakeFouPort(info[1], info[2]),
-                        where = where(info.Env()), silence = silence_] {
-                         return route::ChangeGuePort(where, add, port, silence);
-                       });
+  return RunForOutcome(
+      info.Env(), [add = info[0].ToBoolean().Value(), port = TakeFouPort(info[1], info[2]),
+                   where = where(info.Env()),
+                   silence = silence_] { return route::ChangeGuePort(where, add, port, silence); });
 }
 
 Napi::Value HostConnection::LoadFamily(const Napi::CallbackInfo& info) {
-  return RunForOutcome(info.Env(), "ipvs-netlink:loadFamily",
+  return RunForOutcome(info.Env(),
                        [name = TakeText(info[0]), where = where(info.Env()), silence = silence_] {
                          return netlink::LoadFamily(where, name, silence);
                        });
@@ -196,7 +194,7 @@ Napi::Value HostConnection::LoadFamily(const Napi::CallbackInfo& info) {
 Napi::Value HostConnection::ReadSetting(const Napi::CallbackInfo& info) {
   auto state = std::make_shared<TextState>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readSetting",
+      info.Env(),
       [state, name = TakeText(info[0]), where = where(info.Env())] {
         state->outcome = host::ReadSetting(where, name, &state->text);
       },
@@ -210,7 +208,7 @@ Napi::Value HostConnection::ReadSettings(const Napi::CallbackInfo& info) {
   };
   auto state = std::make_shared<State>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readSettings",
+      info.Env(),
       [state, folder = TakeText(info[0]), where = where(info.Env())] {
         state->outcome = host::ReadSettings(where, folder, &state->settings);
       },
@@ -226,8 +224,7 @@ Napi::Value HostConnection::ReadSettings(const Napi::CallbackInfo& info) {
 
 Napi::Value HostConnection::WriteSetting(const Napi::CallbackInfo& info) {
   return RunForOutcome(
-      info.Env(), "ipvs-netlink:writeSetting",
-      [name = TakeText(info[0]), value = TakeText(info[1]), where = where(info.Env())] {
+      info.Env(), [name = TakeText(info[0]), value = TakeText(info[1]), where = where(info.Env())] {
         return host::WriteSetting(where, name, value);
       });
 }
@@ -235,7 +232,7 @@ Napi::Value HostConnection::WriteSetting(const Napi::CallbackInfo& info) {
 Napi::Value HostConnection::ReadText(const Napi::CallbackInfo& info) {
   auto state = std::make_shared<TextState>();
   return RunOnWorker(
-      info.Env(), "ipvs-netlink:readText",
+      info.Env(),
       [state, name = TakeText(info[0]), where = where(info.Env())] {
         state->outcome = host::ReadText(where, name, &state->text);
       },

@@ -1,44 +1,54 @@
 #include "worker.h"
 
+#include <string>
 #include <utility>
+
+#include "threads.h"
 
 namespace {
 
-class Task : public Napi::AsyncWorker {
+class Task : public Job {
  public:
-  Task(Napi::Env env, const char* name, std::function<void()> work,
-       std::function<Napi::Value(Napi::Env)> finish)
-      : Napi::AsyncWorker(env, name),
-        promise_(Napi::Promise::Deferred::New(env)),
+  Task(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish)
+      : promise_(Napi::Promise::Deferred::New(env)),
         work_(std::move(work)),
         finish_(std::move(finish)) {}
 
   Napi::Promise promise() const { return promise_.Promise(); }
 
-  void Execute() override { work_(); }
-  void OnOK() override {
+  void Work() override {
     try {
-      promise_.Resolve(finish_(Env()));
+      work_();
+    } catch (const std::exception& error) {
+      failure_ = error.what();
+      if (failure_.empty()) failure_ = "failed";
+    }
+  }
+
+  void Finish(Napi::Env env) override {
+    try {
+      if (!failure_.empty()) throw Napi::Error::New(env, failure_);
+      promise_.Resolve(finish_(env));
     } catch (const Napi::Error& error) {
       promise_.Reject(error.Value());
     } catch (const std::exception& error) {
-      promise_.Reject(Napi::Error::New(Env(), error.what()).Value());
+      promise_.Reject(Napi::Error::New(env, error.what()).Value());
     }
   }
-  void OnError(const Napi::Error& error) override { promise_.Reject(error.Value()); }
 
  private:
   Napi::Promise::Deferred promise_;
   std::function<void()> work_;
   std::function<Napi::Value(Napi::Env)> finish_;
+  std::string failure_;
 };
 
 }  // namespace
 
-Napi::Promise RunOnWorker(Napi::Env env, const char* name, std::function<void()> work,
+Napi::Promise RunOnWorker(Napi::Env env, std::function<void()> work,
                           std::function<Napi::Value(Napi::Env)> finish) {
-  auto* task = new Task(env, name, std::move(work), std::move(finish));  // deletes itself when done
+  auto task = std::make_unique<Task>(env, std::move(work), std::move(finish));
   Napi::Promise promise = task->promise();
-  task->Queue();
+  Threads::Of(env)->Queue(std::move(task));
   return promise;
 }

@@ -7,8 +7,9 @@
 
 // Below this file nothing includes napi.h.
 
-// Runs `work` on a thread of the shared pool; then, on the main thread, resolves the promise with
-// what `finish` makes of it. Neither may touch JavaScript values of the caller. The promise rejects
-// only when `work` throws (out of memory), since what the kernel says is a value, not an exception.
-Napi::Promise RunOnWorker(Napi::Env env, const char* name, std::function<void()> work,
+// Runs `work` on a thread of our own (threads.h); then, on the main thread, resolves the promise
+// with what `finish` makes of it. Neither may touch JavaScript values of the caller. The promise
+// rejects only when `work` throws (out of memory), since what the kernel says is a value, not an
+// exception.
+Napi::Promise RunOnWorker(Napi::Env env, std::function<void()> work,
                           std::function<Napi::Value(Napi::Env)> finish);

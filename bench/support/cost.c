@@ -1,5 +1,6 @@
 // Runs a command and writes the nanoseconds of CPU time that it took, user and system, with its
-// start and its end, to file descriptor 3. Node.js does not tell what a child process has used.
+// start and its end, and the peak of its memory in bytes, to file descriptor 3. Node.js does not tell
+// what a child process has used.
 //
 //   cost COMMAND [ARGUMENT...] 3>FILE
 
@@ -26,6 +27,8 @@ int main(int argc, char** argv) {
     return 127;
   }
   if (wait4(child, &status, 0, &usage) != child) return 127;
-  dprintf(3, "%lld\n", (long long)(nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)));
+  dprintf(3, "%lld %lld\n",
+          (long long)(nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)),
+          1024LL * usage.ru_maxrss);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -1,33 +1,33 @@
 // @ts-check
-// This package, measured: one process, one pass for each network namespace, each a fresh table.
+// This package, measured: one process, which becomes warm.
 //
-//   node ours.mjs batch|promises|awaited COUNT NETNS...
+//   node ours.mjs batch|promises|awaited SERVICES EACH EDITS NETNS...
+//       adds EACH destinations to each service, then changes all weights so many times; prints what
+//       each pass took, a line a namespace. Of calls awaited one by one, what the median call took.
+//   node ours.mjs snapshot|columns|stream PASSES NETNS
+//       reads the table; prints what each pass took, on a line, then the peak of its memory in bytes
+//   node ours.mjs grow PASSES (SERVICES EACH NETNS)...
+//       adds by batch(), then changes all weights and reads the table so many times; prints what the
+//       add, the median change and the median snapshot() took, a line for each table
 //
-// Prints the nanoseconds of CPU time that the adds and the weight changes took, a line a pass: of
-// the whole process, so with the thread that speaks to the kernel, the compiler's and the garbage
-// collector's. The arguments of the calls are made beforehand.
+// What is printed are nanoseconds of CPU time of the whole process, so with the thread that speaks to
+// the kernel, the compiler's and the garbage collector's. The arguments of the calls are made
+// beforehand.
 import { openIpvs } from 'ipvs-netlink'
 import { objects } from './table.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof openIpvs>>} Ipvs */
 /** @typedef {'addDestination' | 'editDestination'} Verb */
-/** @typedef {ReturnType<typeof objects>} Changes */
+/** @typedef {ReturnType<typeof operations>} Operations */
 
-/** @type {Record<string, (ipvs: Ipvs, op: Verb, changes: Changes) => () => Promise<unknown>>} */
-const ways = {
-  batch: (ipvs, op, changes) => {
-    const operations = changes.map((change) => ({ op, ...change }))
-    return async () => {
-      const outcomes = await ipvs.batch(operations)
-      for (const outcome of outcomes) if (!outcome.ok) throw outcome.error
-    }
-  },
-  promises: (ipvs, op, changes) => () =>
-    Promise.all(changes.map(({ service, destination }) => ipvs[op](service, destination))),
-  awaited: (ipvs, op, changes) => async () => {
-    for (const { service, destination } of changes) await ipvs[op](service, destination)
-  },
-}
+/**
+ * What a batch takes, and the calls one by one, too.
+ *
+ * @param {Verb} op
+ * @param {import('./table.mjs').Size} size
+ * @param {number} weight
+ */
+const operations = (op, size, weight) => objects(size, weight).map((change) => ({ op, ...change }))
 
 /** @param {() => Promise<unknown>} work */
 async function cost(work) {
@@ -37,16 +37,95 @@ async function cost(work) {
   return 1000 * (user + system)
 }
 
-const [way = '', count = '', ...namespaces] = process.argv.slice(2)
-const prepare = ways[way]
-if (!prepare) throw new Error(`no such way: ${way}`)
+/** @param {number[]} values */
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1] ?? NaN
 
-const adds = objects(Number(count), 1)
-const edits = objects(Number(count), 2)
-for (const netns of namespaces) {
-  const ipvs = await openIpvs({ netns })
-  const added = await cost(prepare(ipvs, 'addDestination', adds))
-  const changed = await cost(prepare(ipvs, 'editDestination', edits))
-  await ipvs.close()
-  console.log(`${added} ${changed}`)
+/** @type {Record<string, (ipvs: Ipvs, changes: Operations) => Promise<number>>} */
+const changing = {
+  batch: async (ipvs, changes) =>
+    cost(async () => {
+      const outcomes = await ipvs.batch(changes)
+      for (const outcome of outcomes) if (!outcome.ok) throw outcome.error
+    }),
+  promises: async (ipvs, changes) =>
+    cost(() =>
+      Promise.all(changes.map(({ op, service, destination }) => ipvs[op](service, destination))),
+    ),
+  awaited: async (ipvs, changes) => {
+    const each = []
+    for (const { op, service, destination } of changes) {
+      // Nothing else runs meanwhile, so that time is CPU time too, and finer.
+      const start = process.hrtime.bigint()
+      await ipvs[op](service, destination)
+      each.push(Number(process.hrtime.bigint() - start))
+    }
+    return median(each)
+  },
 }
+
+/** @type {Record<string, (ipvs: Ipvs) => Promise<unknown>>} */
+const reading = {
+  snapshot: (ipvs) => ipvs.snapshot(),
+  columns: (ipvs) => ipvs.columns(),
+  stream: async (ipvs) => {
+    for await (const server of ipvs.stream()) void server
+  },
+}
+
+/** @param {string} way @param {string[]} given */
+async function measureChanges(way, [services, each, edits, ...namespaces]) {
+  const size = { services: Number(services), each: Number(each) }
+  const adds = operations('addDestination', size, 1)
+  const changes = Array.from({ length: Number(edits) }, (_, pass) =>
+    operations('editDestination', size, 2 + pass),
+  )
+  for (const netns of namespaces) {
+    const ipvs = await openIpvs({ netns })
+    const costs = [await changing[way]?.(ipvs, adds)]
+    for (const edit of changes) costs.push(await changing[way]?.(ipvs, edit))
+    await ipvs.close()
+    console.log(costs.join(' '))
+  }
+}
+
+/** @param {string} way @param {string[]} given */
+async function measureReads(way, [passes, netns]) {
+  const ipvs = await openIpvs({ netns: netns ?? '' })
+  const costs = []
+  for (let pass = 0; pass < Number(passes); ++pass) {
+    costs.push(await cost(async () => reading[way]?.(ipvs)))
+  }
+  await ipvs.close()
+  console.log(costs.join(' '))
+  console.log(1024 * process.resourceUsage().maxRSS)
+}
+
+/** @param {number} length @param {(pass: number) => Promise<number>} measure */
+async function medianOf(length, measure) {
+  const costs = []
+  for (let pass = 0; pass < length; ++pass) costs.push(await measure(pass))
+  return median(costs)
+}
+
+/** @param {string[]} given */
+async function measureGrowth([passes, ...tables]) {
+  const { batch } = changing
+  for (let at = 0; batch && at < tables.length; at += 3) {
+    const [services, each, netns = ''] = tables.slice(at)
+    const size = { services: Number(services), each: Number(each) }
+    const ipvs = await openIpvs({ netns })
+    const add = await batch(ipvs, operations('addDestination', size, 1))
+    const edit = await medianOf(Number(passes), (pass) =>
+      batch(ipvs, operations('editDestination', size, 2 + pass)),
+    )
+    const read = await medianOf(Number(passes), () => cost(() => ipvs.snapshot()))
+    await ipvs.close()
+    console.log([add, edit, read].join(' '))
+  }
+}
+
+const [way = '', ...given] = process.argv.slice(2)
+if (way in changing) await measureChanges(way, given)
+else if (way in reading) await measureReads(way, given)
+else if (way === 'grow') await measureGrowth(given)
+else throw new Error(`no such way: ${way}`)

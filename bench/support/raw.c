@@ -1,136 +1,34 @@
-// What a change costs when nothing stands between the program and the kernel: a generic netlink
-// loop that writes its messages by hand. The yardstick of changes.mjs.
+// What IPVS costs when nothing stands between the program and the kernel: a generic netlink loop that
+// writes and reads its messages by hand. The yardstick of everything here.
 //
-//   raw prepare NETNS...   makes a namespace ready and adds its services
-//   raw measure NETNS...   adds the destinations, then changes their weights, and prints the
-//                          nanoseconds of CPU time that each of the two took, a line a namespace
+//   raw prepare SERVICES NETNS...
+//       makes a namespace ready and adds its services
+//   raw change SERVICES EACH PER_SEND EDITS NETNS...
+//       adds EACH destinations to each service, then changes all weights so many times, and prints
+//       what each pass took, a line a namespace
+//   raw read PASSES NETNS
+//       reads every service and its destinations, and prints what each pass took, on a line, then
+//       the peak of its memory in bytes
 //
-// NETNS are paths of network namespaces, each a fresh table.
+// NETNS are paths of network namespaces, each a fresh table. What is printed are nanoseconds of CPU
+// time.
 
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/genetlink.h>
-#include <linux/ip_vs.h>
-#include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "raw_netlink.h"
 
 // The same table as in table.mjs.
-enum { kServices = 100, kDestinationsEach = 10, kPort = 80 };
+enum { kPort = 80 };
 static const uint32_t kFirstService = 0x0a000001;      // 10.0.0.1, and so on
 static const uint32_t kFirstDestination = 0xc0a80001;  // 192.168.0.1, and so on
 
-// More gain nothing, and if all of them failed, the replies would still fit the receive buffer.
-enum { kMessagesPerSend = 128 };
-
-enum { kAttributeHeader = sizeof(struct nlattr), kGenericHeaders = NLMSG_HDRLEN + GENL_HDRLEN };
-
-static uint8_t out[64 * 1024];
-static size_t length;
-static struct nlmsghdr* last;
-static uint16_t family = GENL_ID_CTRL;
-static uint32_t sequence;
-
-static void fail(const char* what) {
-  fprintf(stderr, "raw: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
-
-static uint16_t aligned(int size) { return (uint16_t)NLA_ALIGN(size); }
-
-static void begin(uint8_t command) {
-  last = (struct nlmsghdr*)(out + length);
-  *last = (struct nlmsghdr){
-      .nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = ++sequence};
-  struct genlmsghdr* generic = NLMSG_DATA(last);
-  *generic = (struct genlmsghdr){.cmd = command, .version = 1};
-  length += kGenericHeaders;
-}
-
-static void end(void) { last->nlmsg_len = (uint32_t)(out + length - (uint8_t*)last); }
-
-static void put(uint16_t type, const void* value, uint16_t size) {
-  struct nlattr* attribute = (struct nlattr*)(out + length);
-  *attribute = (struct nlattr){.nla_type = type, .nla_len = (uint16_t)(kAttributeHeader + size)};
-  memcpy(out + length + kAttributeHeader, value, size);
-  length += aligned(kAttributeHeader + size);
-}
-
-static void put16(uint16_t type, uint16_t value) { put(type, &value, sizeof value); }
-
-static void put32(uint16_t type, uint32_t value) { put(type, &value, sizeof value); }
-
-// The kernel wants room for an IPv6 address, whatever the family.
-static void put_address(uint16_t type, uint32_t address) {
-  const uint32_t words[4] = {htonl(address)};
-  put(type, words, sizeof words);
-}
-
-static size_t begin_nest(uint16_t type) {
-  const size_t start = length;
-  put(type | NLA_F_NESTED, NULL, 0);
-  return start;
-}
-
-static void end_nest(size_t start) {
-  ((struct nlattr*)(out + start))->nla_len = (uint16_t)(length - start);
-}
-
-// Sends what was written and returns the size of the reply in `in`, an acknowledgement unless a
-// message asked for more.
-static ssize_t exchange(int fd, uint8_t* in, size_t room) {
-  if (send(fd, out, length, 0) != (ssize_t)length) fail("send");
-  length = 0;
-  const ssize_t size = recv(fd, in, room, 0);
-  if (size < NLMSG_HDRLEN) fail("recv");
-  const struct nlmsghdr* reply = (const struct nlmsghdr*)in;
-  if (reply->nlmsg_type == NLMSG_ERROR) {
-    errno = -((const struct nlmsgerr*)NLMSG_DATA(reply))->error;
-    if (errno != 0) fail("the kernel refused");
-  }
-  return size;
-}
-
-static void resolve_family(int fd) {
-  uint8_t in[4096];
-  family = GENL_ID_CTRL;
-  begin(CTRL_CMD_GETFAMILY);
-  put(CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME, sizeof IPVS_GENL_NAME);
-  end();
-  const ssize_t size = exchange(fd, in, sizeof in);
-  for (ssize_t at = kGenericHeaders; at + kAttributeHeader <= size;) {
-    const struct nlattr* attribute = (const struct nlattr*)(in + at);
-    if (attribute->nla_type == CTRL_ATTR_FAMILY_ID) {
-      memcpy(&family, in + at + kAttributeHeader, sizeof family);
-      return;
-    }
-    at += aligned(attribute->nla_len);
-  }
-  fail("there is no IPVS");
-}
-
-// A socket belongs to the namespace that its maker was in.
-static int open_in(const char* netns) {
-  const int namespace = open(netns, O_RDONLY | O_CLOEXEC);
-  if (namespace < 0 || setns(namespace, CLONE_NEWNET) != 0) fail(netns);
-  close(namespace);
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-  const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-  if (fd < 0 || connect(fd, (const struct sockaddr*)&kernel, sizeof kernel) != 0) fail("socket");
-  resolve_family(fd);
-  return fd;
-}
+static int services;
+static int each;
+static int per_send = 128;
 
 static void put_service_key(uint32_t address) {
   put16(IPVS_SVC_ATTR_AF, AF_INET);
@@ -169,7 +67,7 @@ static void put_destination(uint32_t service, uint32_t address, uint32_t weight)
 static void gathered(int fd, int count, int total) {
   uint8_t in[8192];
   end();
-  if (count % kMessagesPerSend != 0 && count != total) return;
+  if (count % per_send != 0 && count != total) return;
   last->nlmsg_flags |= NLM_F_ACK;
   exchange(fd, in, sizeof in);
   // A refusal of an earlier message would have come first, and fail() seen it.
@@ -185,20 +83,106 @@ static void bring_up_loopback(void) {
 }
 
 static void add_services(int fd) {
-  for (int i = 0; i < kServices; ++i) {
+  for (int i = 0; i < services; ++i) {
     begin(IPVS_CMD_NEW_SERVICE);
     put_service(kFirstService + (uint32_t)i);
-    gathered(fd, i + 1, kServices);
+    gathered(fd, i + 1, services);
   }
 }
 
 static void change_destinations(int fd, uint8_t command, uint32_t weight) {
-  const int total = kServices * kDestinationsEach;
+  const int total = services * each;
   for (int i = 0; i < total; ++i) {
     begin(command);
-    put_destination(kFirstService + (uint32_t)(i / kDestinationsEach),
-                    kFirstDestination + (uint32_t)i, weight);
+    put_destination(kFirstService + (uint32_t)(i / each), kFirstDestination + (uint32_t)i, weight);
     gathered(fd, i + 1, total);
+  }
+}
+
+// What a program would want to know of an entry: its numbers, and its counters of 64 bits.
+struct Entry {
+  uint32_t fields[16];
+  uint32_t address[4];
+  uint64_t counters[16];
+};
+
+static struct Entry* entries;
+static size_t entry_count;
+static size_t entry_room;
+
+static struct Entry* next_entry(void) {
+  if (entry_count == entry_room) {
+    entry_room = entry_room == 0 ? 1024 : 2 * entry_room;
+    entries = realloc(entries, entry_room * sizeof *entries);
+    if (entries == NULL) fail("memory");
+  }
+  struct Entry* entry = &entries[entry_count++];
+  memset(entry, 0, sizeof *entry);
+  return entry;
+}
+
+static void read_counters(struct Entry* entry, const uint8_t* at, const uint8_t* end) {
+  while (at + kAttributeHeader <= end) {
+    const struct nlattr* attribute = (const struct nlattr*)at;
+    const uint8_t* value = at + kAttributeHeader;
+    if (attribute->nla_len == kAttributeHeader + sizeof(uint64_t)) {
+      memcpy(&entry->counters[attribute->nla_type & 15], value, sizeof(uint64_t));
+    }
+    at += aligned(attribute->nla_len);
+  }
+}
+
+static void read_entry(const uint8_t* at, const uint8_t* end, uint16_t address, uint16_t counters) {
+  struct Entry* entry = next_entry();
+  while (at + kAttributeHeader <= end) {
+    const struct nlattr* attribute = (const struct nlattr*)at;
+    const uint8_t* value = at + kAttributeHeader;
+    const size_t size = attribute->nla_len - (size_t)kAttributeHeader;
+    const uint16_t type = attribute->nla_type & NLA_TYPE_MASK;
+    if (type == counters) {
+      read_counters(entry, value, value + size);
+    } else if (type == address) {
+      memcpy(entry->address, value, sizeof entry->address);
+    } else if (size <= sizeof(uint32_t)) {
+      memcpy(&entry->fields[type & 15], value, size);
+    }
+    at += aligned(attribute->nla_len);
+  }
+}
+
+// Sends what was written, a dump request, and reads all of its entries.
+static void dump(int fd, uint16_t address, uint16_t counters) {
+  static uint8_t in[32 * 1024];
+  last->nlmsg_flags |= NLM_F_DUMP;
+  if (send(fd, out, length, 0) != (ssize_t)length) fail("send");
+  length = 0;
+  for (;;) {
+    const ssize_t size = recv(fd, in, sizeof in, 0);
+    if (size < NLMSG_HDRLEN) fail("recv");
+    for (ssize_t at = 0; at + NLMSG_HDRLEN <= size;) {
+      const struct nlmsghdr* message = (const struct nlmsghdr*)(in + at);
+      if (message->nlmsg_type == NLMSG_DONE) return;
+      if (message->nlmsg_type == NLMSG_ERROR) fail("the kernel refused");
+      const uint8_t* nest = in + at + kGenericHeaders;
+      read_entry(nest + kAttributeHeader, in + at + message->nlmsg_len, address, counters);
+      at += (ssize_t)NLMSG_ALIGN(message->nlmsg_len);
+    }
+  }
+}
+
+static void read_table(int fd) {
+  entry_count = 0;
+  begin(IPVS_CMD_GET_SERVICE);
+  end();
+  dump(fd, IPVS_SVC_ATTR_ADDR, IPVS_SVC_ATTR_STATS64);
+  const size_t found = entry_count;
+  for (size_t i = 0; i < found; ++i) {
+    begin(IPVS_CMD_GET_DEST);
+    const size_t nest = begin_nest(IPVS_CMD_ATTR_SERVICE);
+    put_service_key(ntohl(entries[i].address[0]));
+    end_nest(nest);
+    end();
+    dump(fd, IPVS_DEST_ATTR_ADDR, IPVS_DEST_ATTR_STATS64);
   }
 }
 
@@ -212,30 +196,61 @@ static int64_t cpu_time(void) {
   return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
 }
 
-static void measure(int fd) {
-  const int64_t start = cpu_time();
-  change_destinations(fd, IPVS_CMD_NEW_DEST, 1);
-  const int64_t added = cpu_time();
-  change_destinations(fd, IPVS_CMD_SET_DEST, 2);
-  const int64_t changed = cpu_time();
-  printf("%lld %lld\n", (long long)(added - start), (long long)(changed - added));
+static int64_t since(int64_t* start) {
+  const int64_t now = cpu_time();
+  const int64_t passed = now - *start;
+  *start = now;
+  return passed;
 }
 
-int main(int argc, char** argv) {
-  const int preparing = argc > 2 && strcmp(argv[1], "prepare") == 0;
-  if (!preparing && (argc < 3 || strcmp(argv[1], "measure") != 0)) {
-    fprintf(stderr, "usage: raw prepare|measure NETNS...\n");
-    return 2;
+static void measure_changes(int fd, int edits) {
+  int64_t start = cpu_time();
+  change_destinations(fd, IPVS_CMD_NEW_DEST, 1);
+  printf("%lld", (long long)since(&start));
+  for (int i = 0; i < edits; ++i) {
+    change_destinations(fd, IPVS_CMD_SET_DEST, 2 + (uint32_t)i);
+    printf(" %lld", (long long)since(&start));
   }
-  for (int i = 2; i < argc; ++i) {
-    const int fd = open_in(argv[i]);
-    if (preparing) {
+  printf("\n");
+}
+
+static void measure_reads(int fd, int passes) {
+  int64_t start = cpu_time();
+  for (int i = 0; i < passes; ++i) {
+    read_table(fd);
+    printf("%lld ", (long long)since(&start));
+  }
+  struct rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) fail("getrusage");
+  printf("\n%lld\n", 1024LL * usage.ru_maxrss);
+}
+
+static int number(const char* text) { return (int)strtol(text, NULL, 10); }
+
+int main(int argc, char** argv) {
+  const char* verb = argc > 3 ? argv[1] : "";
+  if (strcmp(verb, "prepare") == 0) {
+    services = number(argv[2]);
+    for (int i = 3; i < argc; ++i) {
+      const int fd = open_in(argv[i]);
       bring_up_loopback();
       add_services(fd);
-    } else {
-      measure(fd);
+      close(fd);
     }
-    close(fd);
+  } else if (strcmp(verb, "change") == 0 && argc > 6) {
+    services = number(argv[2]);
+    each = number(argv[3]);
+    per_send = number(argv[4]);
+    for (int i = 6; i < argc; ++i) {
+      const int fd = open_in(argv[i]);
+      measure_changes(fd, number(argv[5]));
+      close(fd);
+    }
+  } else if (strcmp(verb, "read") == 0) {
+    measure_reads(open_in(argv[3]), number(argv[2]));
+  } else {
+    fprintf(stderr, "usage: raw prepare|change|read ...\n");
+    return 2;
   }
   return 0;
 }

@@ -1,49 +1,49 @@
 // @ts-check
-// The table that every contender builds and changes; raw.c has the same one.
+// The table that every contender builds, changes and reads; raw.c has the same one.
 
-const services = 100
-const destinationsEach = 10
 const port = 80
+const firstService = 0x0a000001 // 10.0.0.1, and so on
+const firstDestination = 0xc0a80001 // 192.168.0.1, and so on
 
-/** How many destinations a whole table has. */
-export const destinations = services * destinationsEach
+/** @typedef {{ services: number, each: number }} Size each: destinations of a service */
 
-/** @param {number} index */
-const serviceAddress = (index) => `10.0.0.${1 + index}`
-
-/** @param {number} index */
-const destinationAddress = (index) => `192.168.${(1 + index) >> 8}.${(1 + index) & 255}`
+/** @param {number} value */
+const address = (value) => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.')
 
 /**
- * What our calls take: a service and a destination, for each of the first `count` destinations.
+ * What our calls take: a service and a destination, for each destination of the table.
  *
- * @param {number} count
+ * @param {Size} size
  * @param {number} weight
  */
-export const objects = (count, weight) =>
-  Array.from({ length: count }, (_, index) => ({
-    service: {
-      protocol: /** @type {const} */ ('tcp'),
-      address: serviceAddress(Math.floor(index / destinationsEach)),
-      port,
-    },
-    destination: {
-      address: destinationAddress(index),
-      port,
-      forwarding: /** @type {const} */ ('nat'),
-      weight,
-    },
+export function objects({ services, each }, weight) {
+  const keys = Array.from({ length: services }, (_, index) => ({
+    protocol: /** @type {const} */ ('tcp'),
+    address: address(firstService + index),
+    port,
   }))
+  return keys.flatMap((service, owner) =>
+    Array.from({ length: each }, (_, index) => ({
+      service,
+      destination: {
+        address: address(firstDestination + owner * each + index),
+        port,
+        forwarding: /** @type {const} */ ('nat'),
+        weight,
+      },
+    })),
+  )
+}
 
 /**
  * The same as `ipvsadm` writes and reads it: one rule for each destination.
  *
  * @param {'-a' | '-e'} option
- * @param {number} count
+ * @param {Size} size
  * @param {number} weight
  */
-export const rules = (option, count, weight) =>
-  objects(count, weight).map(
+export const rules = (option, size, weight) =>
+  objects(size, weight).map(
     ({ service, destination }) =>
       `${option} -t ${service.address}:${port} -r ${destination.address}:${port} -m -w ${weight}`,
   )

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 namespace netlink {
 
 namespace {
@@ -72,10 +74,9 @@ void Pattern::AddWord(size_t field, uint32_t value) {
 
 bool Pattern::Fits(Bytes attributes) const {
   if (!known_ || attributes.size != size_) return false;
-  for (const Header& header : headers_) {
-    if (Load<uint32_t>(attributes.data + header.at) != header.value) return false;
-  }
-  return true;
+  return std::all_of(headers_.begin(), headers_.end(), [&](const Header& header) {
+    return Load<uint32_t>(attributes.data + header.at) == header.value;
+  });
 }
 
 bool Pattern::Read(Bytes attributes, uint8_t* record) const {

@@ -1,0 +1,107 @@
+#include "threads.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <utility>
+
+namespace {
+
+// Each may be held up for a second by a kernel that loads a module. A process with one handle
+// starts one or two.
+constexpr size_t kMostThreads = 8;
+
+}  // namespace
+
+Threads* Threads::Of(Napi::Env env) {
+  if (env.GetInstanceData<Threads>() == nullptr) {
+    env.SetInstanceData(std::make_unique<Threads>(env).release());  // the environment deletes it
+  }
+  return env.GetInstanceData<Threads>();
+}
+
+Threads::Threads(Napi::Env env) : env_(env) {
+  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "ipvs-netlink"), 0,
+                                  1, nullptr, nullptr, this, OnDone, &wake_);
+  napi_unref_threadsafe_function(env, wake_);
+  // The last hook runs first: ours before the one that ends `wake_`.
+  napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);
+}
+
+void Threads::Queue(std::unique_ptr<Job> job) {
+  if (unfinished_++ == 0) napi_ref_threadsafe_function(env_, wake_);
+  bool is_enough = true;
+  {
+    const std::lock_guard<std::mutex> lock(lock_);
+    waiting_.push_back(std::move(job));
+    is_enough = waiting_.size() <= idle_;
+  }
+  if (is_enough || threads_.size() == kMostThreads) {
+    changed_.notify_one();
+  } else {
+    Start();
+  }
+}
+
+void Threads::Start() {
+  // Signals are for the threads that the process knows of.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  threads_.emplace_back([this] { Run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Threads::Run() {
+  std::unique_lock<std::mutex> lock(lock_);
+  for (;;) {
+    ++idle_;
+    changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
+    --idle_;
+    if (ending_) return;
+    std::unique_ptr<Job> job = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    job->Work();
+    lock.lock();
+    done_.push_back(std::move(job));
+    napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+  }
+}
+
+void Threads::OnDone(napi_env env, napi_value /*unused*/, void* threads, void* /*data*/) {
+  // Without an environment it has ended, and the jobs with it.
+  if (env != nullptr) static_cast<Threads*>(threads)->FinishDone(Napi::Env(env));
+}
+
+void Threads::FinishDone(Napi::Env env) {
+  std::deque<std::unique_ptr<Job>> done;
+  {
+    const std::lock_guard<std::mutex> lock(lock_);
+    done.swap(done_);
+  }
+  unfinished_ -= done.size();
+  if (!done.empty() && unfinished_ == 0) napi_unref_threadsafe_function(env, wake_);
+  for (const std::unique_ptr<Job>& job : done) {
+    try {
+      job->Finish(env);
+    } catch (const Napi::Error& error) {
+      // A worker_thread that is being terminated refuses every call, this one too.
+      error.ThrowAsJavaScriptException();
+    }
+  }
+}
+
+// What is in the kernel is waited for, as libuv's pool would be; what is not is dropped.
+void Threads::OnEnvironmentEnd(void* threads) {
+  auto* self = static_cast<Threads*>(threads);
+  {
+    const std::lock_guard<std::mutex> lock(self->lock_);
+    self->ending_ = true;
+  }
+  self->changed_.notify_all();
+  for (std::thread& thread : self->threads_) thread.join();
+  self->waiting_.clear();
+  self->done_.clear();
+}
