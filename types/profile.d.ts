@@ -76,19 +76,25 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
-   * left alone. Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is
-   * tried again.
+   * left alone. So is a setting that a call on the same {@link Host} asked for, or that another
+   * preparation of it needs: the last one to be undone puts it back, in whatever order. What hides a
+   * VIP from ARP stays while that VIP does. Preparing the same once more is no other preparation.
+   *
+   * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
+   * and what hides a VIP that could not be deleted.
    */
   undo(): Promise<UndoReport>
 }
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
-  /** Put back as it was. */
+  /** Put back as it was; also settings that a preparation that was undone earlier left to this one. */
   readonly restored: readonly HostChange[]
   /**
-   * Left alone, because somebody else changed or removed it meanwhile. Also a device such as `tunl0`
-   * that came with its module and goes with it only; it is down again.
+   * Left alone, because somebody else changed or removed it meanwhile, or needs it: another
+   * preparation, a call, or whoever has the IPv4 VIP on the device now, which then stays hidden from
+   * ARP. Also a device such as `tunl0` that came with its module and goes with it only; it is down
+   * again.
    */
   readonly left: readonly HostChange[]
 }
