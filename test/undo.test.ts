@@ -94,7 +94,7 @@ t.test('three of them, and settings of their own, in every order', async (t) => 
       b: await host.prepareRealServer(dr('10.9.9.2', 'v1')),
       c: await host.prepareRealServer(dr('10.9.9.3')),
     }
-    for (const [index, name] of [...order].entries()) {
+    for (const [index, name] of Array.from(order).entries()) {
       await all[name]?.undo()
       const rest = order.slice(index + 1)
       const devices = [/[ac]/.test(rest) ? 'v0' : '', rest.includes('b') ? 'v1' : '']
