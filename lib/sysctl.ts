@@ -78,7 +78,8 @@ export const putSetting = async (
   // An empty write is none.
   const text = value === '' ? '\n' : value
   const failure = await native.writeSetting(setting.join('/'), text)
-  if (failure) throw settingError(failure, setting, `write '${value}' to`, true)
+  const quoted = JSON.stringify(value === '\n' ? '' : value)
+  if (failure) throw settingError(failure, setting, `write ${quoted} to`, true)
 }
 
 /** Remembers that a setting is wanted as it is, for what persists it. */
