@@ -25,6 +25,20 @@ const refusal = (code: 'ELOOP' | 'EISDIR' | 'EINVAL', why: string, path: string)
     path,
   })
 
+export const symbolicLink = (path: string): Error =>
+  refusal('ELOOP', 'a symbolic link is not followed', path)
+
+/** An error of the file system as it is for the file that was to be written, whatever was touched. */
+const namingTarget = (error: unknown, target: string): unknown => {
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error)) return error
+  const { code, errno, syscall } = error as NodeJS.ErrnoException
+  // Without the call and the paths that Node names, which is what follows the last comma.
+  const why = error.message.replace(new RegExp(`, ${syscall ?? ''}( '.*)?$`, 's'), '')
+  const message = `${why}, ${syscall ?? ''} '${target}'`
+  const named = new Error(message, { cause: error })
+  return Object.assign(named, { code, errno, syscall, path: target })
+}
+
 const isAbsence = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
@@ -35,7 +49,7 @@ const ownershipOf = async (path: string): Promise<Ownership | undefined> => {
     throw error
   })
   if (!found) return undefined
-  if (found.isSymbolicLink()) throw refusal('ELOOP', 'a symbolic link is not followed', path)
+  if (found.isSymbolicLink()) throw symbolicLink(path)
   if (found.isDirectory()) throw refusal('EISDIR', 'illegal operation on a directory', path)
   // A device or a pipe is there to be written to; replacing it would take it away.
   if (!found.isFile()) throw refusal('EINVAL', 'not a regular file', path)
@@ -80,15 +94,7 @@ const sweep = async (folder: string, start: string): Promise<void> => {
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = files
 
-/**
- * Writes a file whole: a new one beside it, which is on the disk before it takes the name. A file
- * that exists keeps its mode and owner, a new one gets mode 0644. Refused are a symbolic link
- * (`ELOOP`) and whatever else is no regular file. Rejects with Node's own file system errors, and
- * leaves the old file as it was then (unless only the folder could not be brought to the disk). A
- * process that is killed may leave the new one beside it; ten minutes later and more, the next to
- * write this file deletes it.
- */
-export const replaceFile = async (path: string, text: string): Promise<void> => {
+const replace = async (path: string, text: string): Promise<void> => {
   const old = await ownershipOf(path)
   const folder = dirname(path)
   const start = startOfTemporary(path)
@@ -103,4 +109,20 @@ export const replaceFile = async (path: string, text: string): Promise<void> => 
   }
   await closing(await open(folder, O_RDONLY | O_DIRECTORY), (opened) => opened.sync())
   await sweep(folder, start).catch(() => undefined)
+}
+
+/**
+ * Writes a file whole: a new one beside it, which is on the disk before it takes the name. A file
+ * that exists keeps its mode and owner, a new one gets mode 0644. Refused are a symbolic link
+ * (`ELOOP`) and whatever else is no regular file. Rejects with Node's own file system errors, which
+ * name this path, and leaves the old file as it was then (unless only the folder could not be brought
+ * to the disk). A process that is killed may leave the new one beside it; ten minutes later and more,
+ * the next to write this file deletes it.
+ */
+export const replaceFile = async (path: string, text: string): Promise<void> => {
+  try {
+    await replace(path, text)
+  } catch (error) {
+    throw namingTarget(error, path)
+  }
 }

@@ -1,5 +1,7 @@
 // The public verbs of a machine around IPVS.
 
+import { createHash } from 'node:crypto'
+
 import { arpSuppression, suppressArp } from './arp.js'
 import { listAddresses } from './addresses.js'
 import { diagnose, takeQuestion } from './diagnosis.js'
@@ -144,11 +146,11 @@ class HostHandle implements Host {
   }
 
   async prepareDirector(profile: DirectorProfile, options?: CallOptions): Promise<Preparation> {
-    return this.#prepare('prepareDirector', directorSteps(profile), options)
+    return this.#prepare('prepareDirector', profile, directorSteps(profile), options)
   }
 
   async prepareRealServer(profile: RealServerProfile, options?: CallOptions): Promise<Preparation> {
-    return this.#prepare('prepareRealServer', realServerSteps(profile), options)
+    return this.#prepare('prepareRealServer', profile, realServerSteps(profile), options)
   }
 
   async persist(path?: string, options?: CallOptions): Promise<PersistedSettings> {
@@ -169,11 +171,25 @@ class HostHandle implements Host {
     return this.close()
   }
 
-  async #prepare(what: string, steps: readonly Step[], options: unknown): Promise<Preparation> {
+  async #prepare(
+    what: string,
+    profile: DirectorProfile | RealServerProfile,
+    steps: readonly Step[],
+    options: unknown,
+  ): Promise<Preparation> {
     const signal = signalOf(takeOptions(options))
+    // Short, since it is kept for as long as the handle.
+    const question = `${what} ${JSON.stringify(profile)}`
+    const preparation = createHash('sha256').update(question).digest('base64')
     // Not let go of when it is aborted: it puts back first what it has changed.
     return this.#turn(what, signal, (native) =>
-      prepare(native, steps, (later, work) => this.#turn(later, undefined, work), signal),
+      prepare(
+        native,
+        steps,
+        preparation,
+        (later, work) => this.#turn(later, undefined, work),
+        signal,
+      ),
     )
   }
 

@@ -8,8 +8,9 @@ import { IpvsError } from './errors.js'
 import { changeGuePort, createLink, deleteLink, findLink, isGuePortOpen, setLink } from './link.js'
 import type { GuePort, TunnelDevice } from './link.js'
 import { isGone } from './trail.js'
-import type { Action, Step } from './trail.js'
+import type { Action, Step, Undone } from './trail.js'
 import type { HostConnection } from '../types/addon.js'
+import type { HostAddress } from '../types/host.js'
 import type {
   AddressChange,
   GuePortChange,
@@ -89,11 +90,20 @@ const addressChange = (
   why,
 })
 
+/** Whether somebody has one of the IPv4 VIPs on its device nevertheless, if as another address. */
+const isAnyThere = async (native: HostConnection, vips: readonly Vip[]): Promise<boolean> => {
+  const keyOf = ({ address, device }: HostAddress | Vip): string => `${address} ${device}`
+  const keys = new Set(vips.filter(({ family }) => family === 'ipv4').map(keyOf))
+  return (
+    keys.size > 0 && (await listAddresses(native, undefined)).some((each) => keys.has(keyOf(each)))
+  )
+}
+
 /** Adds all VIPs at once, and takes them back likewise. */
 const addressesAction = (vips: readonly Vip[], why: string): Action => {
   let there = vips.toReversed().map((vip) => ({ vip, change: addressChange(vip, why) }))
   const report = { restored: [] as HostChange[], left: [] as HostChange[] }
-  const undo = async (native: HostConnection): Promise<UndoReport> => {
+  const undo = async (native: HostConnection): Promise<Undone> => {
     const errors = await deleteEach(
       native,
       there.map(({ vip }) => vip),
@@ -106,9 +116,10 @@ const addressesAction = (vips: readonly Vip[], why: string): Action => {
     there = there.filter((_, index) => failed[index] === true)
     const failures = errors.filter((_, index) => failed[index] === true)
     if (failures.length > 0) throw new AggregateError(failures, 'Not all VIPs could be deleted')
-    return report
+    return { ...report, vipStays: await isAnyThere(native, vips) }
   }
   return {
+    role: 'vip',
     changes: there.map(({ change }) => change).toReversed(),
     apply: (native) => addLabelled(native, vips),
     undo,

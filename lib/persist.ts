@@ -3,9 +3,9 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 
-import { replaceFile } from './file.js'
-import { isSameValue, settingRecords } from './sysctl.js'
-import type { SettingRecord } from './sysctl.js'
+import { replaceFile, symbolicLink } from './file.js'
+import { isSameValue, settingRecords } from './setting-wants.js'
+import type { SettingRecord } from './setting-wants.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
 import type { PersistedSettings, SysctlValue } from '../types/settings.js'
@@ -33,7 +33,10 @@ const readText = async (path: string): Promise<string> => {
   try {
     file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return ''
+    // In the words of whoever writes it.
+    if (code === 'ELOOP') throw symbolicLink(path)
     throw error
   }
   try {

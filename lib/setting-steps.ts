@@ -3,12 +3,15 @@
 import { arpSuppressionOf } from './arp.js'
 import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
-import { nameSetting, noteFound, putBackSetting, readSetting, writeSetting } from './sysctl.js'
+import { settingAction, settingChange } from './setting-action.js'
+import type { Writer } from './setting-action.js'
+import { isHeld, notePutBack } from './setting-wants.js'
+import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
 import type { Action, Step } from './trail.js'
 import type { HostConnection } from '../types/addon.js'
-import type { SysctlChange, UndoReport } from '../types/profile.js'
+import type { SysctlChange } from '../types/profile.js'
 import type { Family } from '../types/service.js'
 
 /** A setting that is to have a value. */
@@ -19,42 +22,7 @@ export interface Wish {
   readonly orElse?: (current: string) => boolean
 }
 
-const settingChange = (
-  setting: SettingPath,
-  before: string,
-  after: string,
-  why: string,
-): SysctlChange => ({ kind: 'sysctl', name: nameSetting(setting), before, after, why })
-
-const settingAction = (setting: SettingPath, change: SysctlChange): Action => ({
-  changes: [change],
-  apply: (native) => writeSetting(native, setting, change.after),
-  undo: async (native) => {
-    if ((await readSetting(native, setting)) !== change.after) {
-      return { restored: [], left: [change] }
-    }
-    await putBackSetting(native, setting, change.before)
-    return { restored: [change], left: [] }
-  },
-})
-
-/** Nothing to do: what is found as it should be is only remembered, for persist(). */
-const foundAction = (setting: SettingPath, value: string): Action => {
-  let forget = (): void => undefined
-  return {
-    changes: [],
-    apply: async (native) => {
-      forget = noteFound(native, setting, value)
-      return Promise.resolve()
-    },
-    undo: async () => {
-      forget()
-      return Promise.resolve({ restored: [], left: [] })
-    },
-  }
-}
-
-/** Writes settings that are not yet as wished. */
+/** Writes settings that are not yet as wished, and keeps them so. */
 export const settings =
   (why: string, wishes: readonly Wish[] | ((native: HostConnection) => Promise<Wish[]>)): Step =>
   async (native) => {
@@ -63,17 +31,19 @@ export const settings =
       ? await wishes(native)
       : wishes) {
       const before = await readDeviceSetting(native, setting)
-      if (before === value) actions.push(foundAction(setting, value))
-      else if (orElse?.(before) !== true) {
-        actions.push(settingAction(setting, settingChange(setting, before, value, why)))
-      }
+      const isWanted = before === value || orElse?.(before) !== true
+      const after = isWanted ? value : before
+      actions.push(settingAction({ setting, before, after, isWanted, why }))
     }
     return actions
   }
 
-/** Hides what is on `lo` from ARP. */
-export const hideFromArp = (why: string, devices: readonly string[]): Step =>
-  settings(why, arpSuppressionOf(devices))
+/** Hides what is on `lo` from ARP; that is undone only when the VIP is gone. */
+export const hideFromArp = (why: string, devices: readonly string[]): Step => {
+  const hide = settings(why, arpSuppressionOf(devices))
+  return async (native) =>
+    (await hide(native)).map((action) => ({ ...action, role: 'hides-vip' as const }))
+}
 
 const STRICT = 1
 const LOOSE = 2
@@ -177,7 +147,7 @@ const readAll = async (
 }
 
 /** Puts the companions back, but for those that somebody else has set: these keep their value. */
-const putBack = async (
+const putBackAll = async (
   native: HostConnection,
   before: ReadonlyMap<SettingPath, string>,
   made: ReadonlyMap<SettingPath, string>,
@@ -189,11 +159,31 @@ const putBack = async (
     const own = made.get(path)
     const value = current.get(path)
     if (own === undefined || value === undefined) continue
-    const isOurs = value === own
+    const isOurs = value === own && !isHeld(native, nameSetting(path), value)
     if (!isOurs) left.push(settingChange(path, old, own, why))
-    await putBackSetting(native, path, isOurs ? old : value)
+    const next = isOurs ? old : value
+    await putSetting(native, path, next)
+    notePutBack(native, nameSetting(path), next)
   }
   return left
+}
+
+/** Writes the switch, and puts back with it what the kernel wrote along. */
+const switchWriter = (setting: SettingPath, why: string, family: Family): Writer => {
+  let before = new Map<SettingPath, string>()
+  let made = before
+  return {
+    put: async (native, value) => {
+      before = await readAll(native, await companionsOf(native, family))
+      await putSetting(native, setting, value)
+      made = await readAll(native, [...before.keys()])
+    },
+    putBack: async (native, value) => {
+      const current = await readAll(native, [...before.keys()])
+      await putSetting(native, setting, value)
+      return putBackAll(native, before, made, current, why)
+    },
+  }
 }
 
 /** Makes the machine a router; takes back also what the kernel changes along with that. */
@@ -201,22 +191,8 @@ export const forward =
   (why: string, family: Family): Step =>
   async (native) => {
     const setting = switches[family]
-    const value = await readSetting(native, setting)
-    if (value !== '0') return [foundAction(setting, value)]
-    const change = settingChange(setting, value, '1', why)
-    let before = new Map<SettingPath, string>()
-    let made = before
-    const undo = async (later: HostConnection): Promise<UndoReport> => {
-      if ((await readSetting(later, setting)) !== '1') return { restored: [], left: [change] }
-      const current = await readAll(later, [...before.keys()])
-      await putBackSetting(later, setting, '0')
-      const left = await putBack(later, before, made, current, why)
-      return { restored: [change], left }
-    }
-    const apply = async (now: HostConnection): Promise<void> => {
-      before = await readAll(now, await companionsOf(now, family))
-      await writeSetting(now, setting, '1')
-      made = await readAll(now, [...before.keys()])
-    }
-    return [{ changes: [change], apply, undo }]
+    const before = await readSetting(native, setting)
+    const after = before === '0' ? '1' : before
+    const wanting = { setting, before, after, isWanted: true, why }
+    return [settingAction(wanting, switchWriter(setting, why, family))]
   }

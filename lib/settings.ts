@@ -4,8 +4,8 @@ import { release } from 'node:os'
 
 import { ENOENT } from './errno.js'
 import { errorFor, IpvsError } from './errors.js'
-import { isSameValue, nameSetting, noteSetting, putBackSetting } from './sysctl.js'
-import { takeSettingValue, writeSetting } from './sysctl.js'
+import { isSameValue } from './setting-wants.js'
+import { nameSetting, noteSetting, putSetting, takeSettingValue } from './sysctl.js'
 import { takeBoolean, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
 import type { IpvsSettings, KnownIpvsSettings } from '../types/settings.js'
@@ -248,23 +248,20 @@ export const setIpvsSettings = async (
   const written: string[] = []
   try {
     for (const { name, text } of changes) {
-      const setting = [...folder, name]
-      if (isSameValue(before.get(name) ?? '', text)) {
-        noteSetting(native, setting, text)
-      } else {
-        await writeSetting(native, setting, text)
-        written.push(name)
-      }
+      if (isSameValue(before.get(name) ?? '', text)) continue
+      await putSetting(native, [...folder, name], text)
+      written.push(name)
     }
   } catch (error) {
     for (const name of written.toReversed()) {
       const setting = [...folder, name]
-      await putBackSetting(native, setting, before.get(name) ?? '').catch((undoError: unknown) => {
+      await putSetting(native, setting, before.get(name) ?? '').catch((undoError: unknown) => {
         const message = `Not all settings could be set, and ${nameSetting(setting)} could not be put back`
         throw new AggregateError([error, undoError], message)
       })
     }
     throw error
   }
+  for (const { name, text } of changes) noteSetting(native, [...folder, name], text)
   return ipvsSettings(native)
 }

@@ -1,6 +1,7 @@
 // Kernel settings below /proc/sys/net.
 
 import { errorFor } from './errors.js'
+import { noteAsked } from './setting-wants.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { Failure, HostConnection } from '../types/addon.js'
 
@@ -68,88 +69,28 @@ export const readSetting = async (
   return value.replace(/\n$/, '')
 }
 
-/** Whether the kernel would read the same from both, which differ in blanks at most. */
-export const isSameValue = (one: string, other: string): boolean =>
-  one.trim().split(/\s+/).join(' ') === other.trim().split(/\s+/).join(' ')
-
-/** What a handle did with a setting. */
-export interface SettingRecord {
-  /** The last one. */
-  readonly value: string
-  /** Whether it is what was there before the handle came. */
-  readonly isPutBack: boolean
-  /** All that were asked for: putting back one of them leaves the setting as somebody wants it. */
-  readonly asked: readonly string[]
-}
-
-const records = new WeakMap<HostConnection, Map<string, SettingRecord>>()
-
-/** What was done with settings through a handle, by their names. */
-export const settingRecords = (native: HostConnection): ReadonlyMap<string, SettingRecord> =>
-  records.get(native) ?? new Map()
-
-const record = (native: HostConnection, setting: SettingPath, next: SettingRecord): void => {
-  const own = records.get(native) ?? new Map<string, SettingRecord>()
-  own.set(nameSetting(setting), next)
-  records.set(native, own)
-}
-
-const askedBefore = (native: HostConnection, setting: SettingPath): readonly string[] =>
-  settingRecords(native).get(nameSetting(setting))?.asked ?? []
-
-/** Remembers that a setting is wanted as it is, for what persists it. */
-export const noteSetting = (native: HostConnection, setting: SettingPath, value: string): void => {
-  const before = askedBefore(native, setting)
-  const asked = before.includes(value) ? before : [...before, value]
-  record(native, setting, { value, isPutBack: false, asked })
-}
-
-/** The same until the answer is called, which forgets it again. */
-export const noteFound = (
-  native: HostConnection,
-  setting: SettingPath,
-  value: string,
-): (() => void) => {
-  const name = nameSetting(setting)
-  const before = settingRecords(native).get(name)
-  noteSetting(native, setting, value)
-  const own = records.get(native)
-  const noted = own?.get(name)
-  return () => {
-    // Unless it was set, or noted, by somebody else since.
-    if (own?.get(name) !== noted) return
-    if (before) own?.set(name, before)
-    else own?.delete(name)
-  }
-}
-
-const write = async (
+/** Writes a value that nobody may have asked for, such as one that was there before. */
+export const putSetting = async (
   native: HostConnection,
   setting: SettingPath,
   value: string,
 ): Promise<void> => {
-  const failure = await native.writeSetting(setting.join('/'), value)
-  if (failure) throw settingError(failure, setting, `write '${value}' to`, true)
+  // An empty write is none.
+  const text = value === '' ? '\n' : value
+  const failure = await native.writeSetting(setting.join('/'), text)
+  const quoted = JSON.stringify(value === '\n' ? '' : value)
+  if (failure) throw settingError(failure, setting, `write ${quoted} to`, true)
 }
+
+/** Remembers that a setting is wanted as it is, for what persists it. */
+export const noteSetting = (native: HostConnection, setting: SettingPath, value: string): void =>
+  noteAsked(native, nameSetting(setting), value)
 
 export const writeSetting = async (
   native: HostConnection,
   setting: SettingPath,
   value: string,
 ): Promise<void> => {
-  await write(native, setting, value)
+  await putSetting(native, setting, value)
   noteSetting(native, setting, value)
-}
-
-/** Writes what was there before a change that is taken back. */
-export const putBackSetting = async (
-  native: HostConnection,
-  setting: SettingPath,
-  before: string,
-): Promise<void> => {
-  // An empty write is none.
-  await write(native, setting, before === '' ? '\n' : before)
-  const asked = askedBefore(native, setting)
-  const isAsked = asked.some((each) => isSameValue(each, before))
-  record(native, setting, { value: before, isPutBack: !isAsked, asked: isAsked ? asked : [] })
 }

@@ -13,9 +13,20 @@ export type WithNative = <T>(
 /** Something that is done as a whole, and can be taken back. */
 export interface Action {
   readonly changes: readonly HostChange[]
-  readonly apply: (native: HostConnection) => Promise<void>
-  /** Tells what it put back, and what it left because somebody else had changed it meanwhile. */
-  readonly undo: (native: HostConnection) => Promise<UndoReport>
+  /** The preparation is known by what it was asked for: the same again is the same. */
+  readonly apply: (native: HostConnection, preparation: string) => Promise<void>
+  /** Tells what it put back, and what it left because of somebody else. */
+  readonly undo: (native: HostConnection) => Promise<Undone>
+  /** What hides a VIP is not undone before the VIP is gone. */
+  readonly role?: 'vip' | 'hides-vip'
+  /** Of what hides a VIP that stays: lets it be, for good. */
+  readonly leave?: (native: HostConnection) => void
+}
+
+/** What became of an action that was undone. */
+export interface Undone extends UndoReport {
+  /** Somebody else has the VIP now. */
+  readonly vipStays?: boolean
 }
 
 /** Answers what is still to be done: nothing when everything is as it should be. */
@@ -36,9 +47,9 @@ class Trail {
     return this.#actions.flatMap(({ changes }) => changes)
   }
 
-  async make(native: HostConnection, action: Action): Promise<void> {
+  async make(native: HostConnection, action: Action, preparation: string): Promise<void> {
     try {
-      await action.apply(native)
+      await action.apply(native, preparation)
     } catch (error) {
       // It may have been made, so it is taken back with the others.
       if (IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN') {
@@ -53,18 +64,20 @@ class Trail {
   async undo(native: HostConnection): Promise<UndoReport> {
     const failed: Action[] = []
     const failures: unknown[] = []
+    let vip: 'gone' | 'stays' | 'failed' = 'gone'
     for (const action of this.#actions.toReversed()) {
+      if (action.role === 'hides-vip' && vip === 'failed') {
+        failed.unshift(action)
+        continue
+      }
       try {
-        const { restored, left } = await action.undo(native)
-        this.#restored.push(...restored)
-        this.#left.push(...left)
+        const isLeft = action.role === 'hides-vip' && vip === 'stays'
+        const stays = isLeft ? this.#leave(native, action) : await this.#takeBack(native, action)
+        if (stays) vip = 'stays'
       } catch (error) {
-        if (isGone(error)) {
-          this.#left.push(...action.changes)
-        } else {
-          failed.unshift(action)
-          failures.push(error)
-        }
+        if (action.role === 'vip') vip = 'failed'
+        failed.unshift(action)
+        failures.push(error)
       }
     }
     this.#actions = failed
@@ -72,6 +85,26 @@ class Trail {
       throw new AggregateError(failures, 'Not everything could be put back as it was')
     }
     return { restored: [...this.#restored], left: [...this.#left] }
+  }
+
+  /** Answers whether a VIP stays. */
+  async #takeBack(native: HostConnection, action: Action): Promise<boolean> {
+    try {
+      const { restored, left, vipStays = false } = await action.undo(native)
+      this.#restored.push(...restored)
+      this.#left.push(...left)
+      return vipStays
+    } catch (error) {
+      if (!isGone(error)) throw error
+      this.#left.push(...action.changes)
+      return false
+    }
+  }
+
+  #leave(native: HostConnection, action: Action): boolean {
+    action.leave?.(native)
+    this.#left.push(...action.changes)
+    return true
   }
 }
 
@@ -89,6 +122,7 @@ const abandon = async (native: HostConnection, trail: Trail, error: unknown): Pr
 export const prepare = async (
   native: HostConnection,
   steps: readonly Step[],
+  preparation: string,
   withNative: WithNative,
   signal: AbortSignal | undefined,
 ): Promise<Preparation> => {
@@ -97,7 +131,7 @@ export const prepare = async (
     for (const step of steps) {
       for (const action of await step(native)) {
         if (signal?.aborted === true) throw abortError(signal, false)
-        await trail.make(native, action)
+        await trail.make(native, action, preparation)
       }
     }
   } catch (error) {

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { utimesSync, watch, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import t from 'tap'
@@ -85,12 +86,32 @@ t.test('what is no regular file is refused and stays', async (t) => {
   t.equal(readFileSync(at('target'), 'utf8'), 'untouched')
 })
 
-t.test("the file system's own refusals reach the caller", async (t) => {
+t.test("the file system's own refusals reach the caller, and name the file", async (t) => {
   const folder = t.testdir({ file: 'text' })
-  await t.rejects(replaceFile(join(folder, 'no', 'such'), ''), { code: 'ENOENT', syscall: 'open' })
-  await t.rejects(replaceFile(join(folder, 'file', 'below'), ''), { code: 'ENOTDIR' })
-  await t.rejects(replaceFile(join(folder, 'n'.repeat(300)), ''), { code: 'ENAMETOOLONG' })
+  const refusals = [
+    [join(folder, 'no', 'such'), 'ENOENT', 'open', 'no such file or directory'],
+    [join(folder, 'file', 'below'), 'ENOTDIR', 'lstat', 'not a directory'],
+    [join(folder, 'n'.repeat(300)), 'ENAMETOOLONG', 'lstat', 'name too long'],
+    [join(folder, "it's, open 'x'", 'x'), 'ENOENT', 'open', 'no such file or directory'],
+  ] as const
+  for (const [path, code, syscall, why] of refusals) {
+    const message = `${code}: ${why}, ${syscall} '${path}'`
+    const errno = -constants.errno[code]
+    await t.rejects(replaceFile(path, ''), { code, errno, syscall, path, message })
+  }
   t.same(readdirSync(folder), ['file'])
+})
+
+t.test('a full disk is said of the file', async (t) => {
+  const folder = t.testdir()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'none', folder])
+  const path = join(folder, 'file')
+  const outcome = await replaceFile(path, 'x'.repeat(100_000)).catch((error: unknown) => error)
+  const left = readdirSync(folder)
+  execFileSync('umount', [folder])
+  const message = `ENOSPC: no space left on device, write '${path}'`
+  t.match(outcome, { code: 'ENOSPC', syscall: 'write', path, message })
+  t.same(left, [])
 })
 
 t.test('a failure on the way leaves the old file and nothing beside it', async (t) => {
@@ -101,7 +122,8 @@ t.test('a failure on the way leaves the old file and nothing beside it', async (
   process.seteuid?.(65534)
   const outcome = await replaceFile(path, 'new').catch((error: unknown) => error)
   process.seteuid?.(0)
-  t.match(outcome, { code: 'EPERM', syscall: 'fchown' })
+  const message = `EPERM: operation not permitted, fchown '${path}'`
+  t.match(outcome, { code: 'EPERM', syscall: 'fchown', path, message })
   t.same(readdirSync(folder), ['file'])
   t.equal(readFileSync(path, 'utf8'), 'old')
 })

@@ -204,7 +204,10 @@ t.test('files that are refused, and paths', async (t) => {
   await host.ipForward(true)
   writeFileSync(path, 'target')
   symlinkSync(path, `${path}.link`)
-  await t.rejects(host.persist(`${path}.link`), { code: 'ELOOP' })
+  await t.rejects(host.persist(`${path}.link`), {
+    code: 'ELOOP',
+    message: `ELOOP: a symbolic link is not followed, open '${path}.link'`,
+  })
   t.equal(readFileSync(path, 'utf8'), 'target')
   await t.rejects(host.persist(join(path, '..')), { code: 'EISDIR' })
   await t.rejects(host.persist(join(path, '..', 'no', 'such')), { code: 'ENOENT' })

@@ -196,6 +196,16 @@ t.test('what the kernel takes in part is no success', async (t) => {
   t.equal(inside('sysctl', '-n', setting), '2\n')
 })
 
+t.test('a value that was refused is quoted', async (t) => {
+  const host = await openHost({ netns })
+  t.teardown(() => host.close())
+  await t.rejects(host.setSysctl('net.ipv4.conf.lo.arp_ignore', ''), {
+    code: 'ERR_HOST_REFUSED',
+    message: /^Cannot write "" to net\.ipv4\.conf\.lo\.arp_ignore: .+$/,
+  })
+  await t.rejects(host.setSysctl('net.ipv4.conf.lo.arp_ignore', 'a"b'), { message: /"a\\"b"/ })
+})
+
 t.test('forwarding of both families, in the namespace alone', async (t) => {
   const host = await openHost({ netns })
   t.teardown(() => host.close())

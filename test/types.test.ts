@@ -44,6 +44,7 @@ const right: Readonly<Record<string, string>> = {
   'totals as bigint everywhere': `const totals: bigint[] = [(await ipvs.totals({ bigint: true })).bytesIn, (await ipvs.listServices({ bigint: true }))[0]?.stats.bytesIn ?? 0n, (await ipvs.listDestinations(tcp, { bigint: true }))[0]?.stats.bytesIn ?? 0n, (await ipvs.snapshot({ bigint: true, consistent: true }))[0]?.destinations[0]?.stats.bytesIn ?? 0n]; return totals`,
   'the two kinds of a service that was read': `const service = await ipvs.getService(tcp); return 'fwmark' in service ? service.family : service.address`,
   'lists that cannot be changed': `const operations = [{ op: 'clear' }, { op: 'addService', service: { ...tcp, schedulerFlags: ['flag-1'] } }] as const; await ipvs.batch(operations); await host.suppressArp(['eth0'] as const); return ipvs.connections({ state: ['NONE'] as const })`,
+  'real servers of each kind': `await host.prepareRealServer({ forwarding: 'nat' }); await host.prepareRealServer({ forwarding: 'dr', vip: ['10.0.0.1'], device: 'eth0' }); await host.prepareRealServer({ forwarding: 'tun', vip: '::1', device: undefined, tunnel: { type: 'gue', port: 1 } })`,
   'connections in a loop': `for await (const { client, persistence } of ipvs.connections({ service: tcp, state: 'ESTABLISHED', signal })) client.port.toFixed(), persistence?.data.length`,
   'connections are iterated': `const entries: AsyncIterable<ConnectionEntry> = ipvs.connections(); return entries`,
   'connections of a destination that was read': `const [each] = await ipvs.listDestinations(tcp); return each && ipvs.connections({ destination: each })`,
@@ -254,6 +255,18 @@ const wrong: Readonly<Record<string, readonly [code: string, complaint: RegExp]>
   'a misspelt option of watching': [`return ipvs.watch({ intervall: 1 })`, /intervall/],
   'a signal that is none': [`await ipvs.clear({ signal: 'now' })`, /AbortSignal/],
   'a namespace that is none': [`await openIpvs({ netns: true })`, /'true' is not assignable/],
+  'a real server without a VIP': [
+    `await host.prepareRealServer({ forwarding: 'dr', device: 'eth0' })`,
+    /vip/,
+  ],
+  'a real server without a device': [
+    `await host.prepareRealServer({ forwarding: 'tun', vip: '10.0.0.1' })`,
+    /device/,
+  ],
+  'a tunnel that direct routing has not': [
+    `await host.prepareRealServer({ forwarding: 'dr', vip: '10.0.0.1', device: 'eth0', tunnel: { type: 'ipip' } })`,
+    /tunnel|not assignable/,
+  ],
   'a sysctl that is no value': [
     `await host.setSysctl('net.ipv4.ip_forward', {})`,
     /not assignable/,

@@ -4,7 +4,8 @@
 export interface DestinationKey {
   /**
    * Address of the real server, numeric. Its family may differ from the service's only with `tun`
-   * forwarding. Unspecified, multicast, broadcast and IPv4-mapped addresses are refused.
+   * forwarding. Unspecified, multicast, broadcast, IPv4-mapped and (IPv6) link-local addresses are
+   * refused.
    *
    * Kernel: `IPVS_DEST_ATTR_ADDR`, 4 or 16 bytes in network order, and `IPVS_DEST_ATTR_ADDR_FAMILY`.
    */

@@ -27,7 +27,10 @@ export interface HostAddress {
 
 /** A virtual address on this machine. */
 export interface VipKey {
-  /** Numeric. Unspecified, multicast, broadcast and IPv4-mapped addresses are refused. */
+  /**
+   * Numeric. Unspecified, multicast, broadcast, IPv4-mapped and (IPv6) link-local addresses are
+   * refused.
+   */
   readonly address: string
   /** Network device. Default `'lo'`. */
   readonly device?: string | undefined

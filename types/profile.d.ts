@@ -76,8 +76,12 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
-   * left alone. Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is
-   * tried again.
+   * left alone. So is a setting that a call on the same {@link Host} asked for, or that another
+   * preparation of it needs: the last one to be undone puts it back, in whatever order. What hides a
+   * VIP from ARP stays while that VIP does. Preparing the same once more is no other preparation.
+   *
+   * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
+   * and what hides a VIP that could not be deleted.
    *
    * What was there before is only in the process's memory. When it is killed, the way back is lost: the
    * next preparation finds everything as it should be, and its `undo()` puts nothing of it back.
@@ -87,11 +91,13 @@ export interface Preparation extends AsyncDisposable {
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
-  /** Put back as it was. */
+  /** Put back as it was; also settings that a preparation that was undone earlier left to this one. */
   readonly restored: readonly HostChange[]
   /**
-   * Left alone, because somebody else changed or removed it meanwhile. Also a device such as `tunl0`
-   * that came with its module and goes with it only; it is down again.
+   * Left alone, because somebody else changed or removed it meanwhile, or needs it: another
+   * preparation, a call, or whoever has the IPv4 VIP on the device now, which then stays hidden from
+   * ARP. Also a device such as `tunl0` that came with its module and goes with it only; it is down
+   * again.
    */
   readonly left: readonly HostChange[]
 }
@@ -130,26 +136,54 @@ export interface DirectorProfile {
   readonly announce?: boolean | undefined
 }
 
-/** What a real server is to be prepared for. */
-export interface RealServerProfile {
+/** A real server to which the director rewrites packets. */
+export interface NatRealServerProfile {
   /**
-   * `dr`: the VIP on `lo`, hidden from ARP. `tun`: that, and the device that takes packets out of the
-   * tunnel, up and without strict `rp_filter`: packets seem to come from the wrong side there. `nat`:
-   * nothing on the machine itself, since packets arrive under its own address; its route back must
+   * Nothing on the machine itself, since packets arrive under its own address; its route back must
    * lead through the director.
    */
-  readonly forwarding: Forwarding
-  /** The virtual address or addresses; needed for `dr` and `tun`. */
+  readonly forwarding: 'nat'
+  /** Not needed. */
   readonly vip?: string | readonly string[] | undefined
-  /**
-   * The device or devices on which the director's packets arrive, such as `eth0`. Needed for an IPv4
-   * VIP, and for a gre tunnel with checksums.
-   */
+  /** Not needed. */
   readonly device?: string | readonly string[] | undefined
+  /** `tun` only. */
+  readonly tunnel?: undefined
+}
+
+/** A real server that answers clients itself, from the director's network. */
+export interface DrRealServerProfile {
+  /** The VIP on `lo`, hidden from ARP. */
+  readonly forwarding: 'dr'
+  /** The virtual address or addresses. */
+  readonly vip: string | readonly string[]
   /**
-   * `tun` only: as the director's destination has it. Default `{ type: 'ipip' }`. The outer packets
+   * The device or devices on which the director's packets arrive, such as `eth0`. May be undefined
+   * where no VIP is IPv4: only these have to be hidden from ARP.
+   */
+  readonly device: string | readonly string[] | undefined
+  /** `tun` only. */
+  readonly tunnel?: undefined
+}
+
+/** A real server that answers clients itself, and to which packets come in a tunnel. */
+export interface TunRealServerProfile {
+  /**
+   * As `dr`, and the device that takes packets out of the tunnel, up and without strict `rp_filter`:
+   * packets seem to come from the wrong side there.
+   */
+  readonly forwarding: 'tun'
+  /** See {@link DrRealServerProfile.vip}. */
+  readonly vip: string | readonly string[]
+  /** See {@link DrRealServerProfile.device}. Also needed for a gre tunnel with checksums. */
+  readonly device: string | readonly string[] | undefined
+  /**
+   * As the director's destination has it. Default `{ type: 'ipip' }`. The outer packets
    * are of the VIP's family. The devices are `tunl0` and `ip6tnl0` (ipip and gue), `gre0` and
    * `ip6gre0`; for gre with checksums `ipvs-gre` and `ipvs-gre6`, which are created.
    */
   readonly tunnel?: Tunnel | undefined
 }
+
+/** What a real server is to be prepared for. */
+export type RealServerProfile = NatRealServerProfile | DrRealServerProfile | TunRealServerProfile

@@ -17,7 +17,7 @@ export interface AddressServiceKey {
   readonly protocol: Protocol
   /**
    * The virtual address (VIP), numeric. IPv4 or IPv6 follows from the text. Unspecified, multicast,
-   * broadcast and IPv4-mapped addresses are refused.
+   * broadcast, IPv4-mapped and (IPv6) link-local addresses are refused.
    *
    * Kernel: `IPVS_SVC_ATTR_ADDR`, 4 or 16 bytes in network order.
    */

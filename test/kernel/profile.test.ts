@@ -17,7 +17,9 @@ const everything = async ({ inside }: Bed): Promise<string[]> => {
   ])
   // Devices that came with a module since are no trace of the profile.
   const ofModules = /(tunl0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|sync_qlen_max|stable_secret)/
-  return [...settings.split('\n'), ...addresses.split('\n')].filter((line) => !ofModules.test(line))
+  // Nor is it when the kernel has found that nobody else has an address.
+  const settled = addresses.replaceAll(' tentative', '')
+  return [...settings.split('\n'), ...settled.split('\n')].filter((line) => !ofModules.test(line))
 }
 
 const nameOf = (change: HostChange): string => {

@@ -1,0 +1,207 @@
+// Who wants a kernel setting to be what: the calls of a handle, its preparations, and what was found
+// in between, which is somebody else's. A setting that a preparation lets go of stays as long as
+// anybody else wants it so, and is at last what it was before, in whatever order they let go.
+
+import type { HostConnection } from '../types/addon.js'
+import type { SysctlChange } from '../types/profile.js'
+
+/** Whether the kernel would read the same from both, which differ in blanks at most. */
+export const isSameValue = (one: string, other: string): boolean =>
+  one.trim().split(/\s+/).join(' ') === other.trim().split(/\s+/).join(' ')
+
+/** What a handle did with a setting. */
+export interface SettingRecord {
+  /** What it is wanted to be, or was put back to. */
+  readonly value: string
+  /** Nobody wants it any more. */
+  readonly isPutBack: boolean
+}
+
+/** Writes a value that was there before; answers what it had to leave. */
+export type PutBack = (native: HostConnection, value: string) => Promise<readonly SysctlChange[]>
+
+interface Layer {
+  readonly kind: 'found' | 'asked' | 'held'
+  readonly value: string
+  /** Whether it is persisted; not what will merely do. */
+  isWanted: boolean
+  /** The preparations that hold it. */
+  readonly holders: Set<string>
+}
+
+interface State {
+  /** The last one is what the setting is, unless somebody else changed it since. */
+  layers: readonly Layer[]
+  /** What it was when the last one let go of it. */
+  putBack?: string
+  /** How it is put back, where that is more than writing it. */
+  restore?: PutBack | undefined
+}
+
+/** What a preparation has of a setting. */
+export interface Hold {
+  readonly layer: Layer
+  readonly holder: string
+}
+
+const states = new WeakMap<HostConnection, Map<string, State>>()
+
+const stateOf = (native: HostConnection, name: string): State => {
+  const own = states.get(native) ?? new Map<string, State>()
+  states.set(native, own)
+  const state = own.get(name) ?? { layers: [] }
+  own.set(name, state)
+  return state
+}
+
+const recordOf = ({ layers, putBack }: State): SettingRecord | undefined => {
+  const wanted = layers.findLast(({ isWanted }) => isWanted)
+  if (wanted) return { value: wanted.value, isPutBack: false }
+  return putBack === undefined ? undefined : { value: putBack, isPutBack: true }
+}
+
+/** What was done with settings through a handle, by their names. */
+export const settingRecords = (native: HostConnection): ReadonlyMap<string, SettingRecord> =>
+  new Map(
+    [...(states.get(native) ?? [])].flatMap(([name, state]) => {
+      const record = recordOf(state)
+      return record ? [[name, record] as const] : []
+    }),
+  )
+
+const found = (value: string): Layer => ({
+  kind: 'found',
+  value,
+  isWanted: false,
+  holders: new Set(),
+})
+
+/** Of values that were found one after the other, the last. */
+const withoutOldFound = (layers: readonly Layer[]): Layer[] =>
+  layers.filter(({ kind }, index) => kind !== 'found' || layers[index + 1]?.kind !== 'found')
+
+/** Notices what somebody else has set. */
+const see = (state: State, current: string): void => {
+  const top = state.layers.at(-1)
+  if (top && isSameValue(top.value, current)) return
+  state.layers = withoutOldFound([...state.layers, found(current)])
+}
+
+/** A call asked for this value; nothing takes that back but the next call. */
+export const noteAsked = (native: HostConnection, name: string, value: string): void => {
+  const state = stateOf(native, name)
+  const others = state.layers.filter(({ kind }) => kind !== 'asked')
+  const asked: Layer = { kind: 'asked', value, isWanted: true, holders: new Set() }
+  state.layers = withoutOldFound([...others, asked])
+}
+
+/** The setting was put back along with another one. */
+export const notePutBack = (native: HostConnection, name: string, value: string): void => {
+  stateOf(native, name).putBack = value
+}
+
+/** Whether anybody wants the setting to be as it is. */
+export const isHeld = (native: HostConnection, name: string, value: string): boolean => {
+  const top = stateOf(native, name).layers.at(-1)
+  return top !== undefined && top.kind !== 'found' && isSameValue(top.value, value)
+}
+
+interface Wanted {
+  readonly before: string
+  readonly value: string
+  readonly isWanted: boolean
+  readonly restore?: PutBack | undefined
+}
+
+/**
+ * A preparation wants a setting. Undefined when it holds it already: preparing the same again takes
+ * no more than one to undo.
+ */
+export const holdSetting = (
+  native: HostConnection,
+  name: string,
+  holder: string,
+  { before, value, isWanted, restore }: Wanted,
+): Hold | undefined => {
+  const state = stateOf(native, name)
+  see(state, before)
+  if (before === value) {
+    const since = state.layers.findLastIndex(({ kind }) => kind === 'found') + 1
+    if (state.layers.slice(since).some(({ holders }) => holders.has(holder))) return undefined
+    const top = state.layers.at(-1)
+    if (top?.kind === 'held') {
+      top.holders.add(holder)
+      top.isWanted ||= isWanted
+      return { layer: top, holder }
+    }
+  }
+  const layer: Layer = { kind: 'held', value, isWanted, holders: new Set([holder]) }
+  state.layers = [...state.layers, layer]
+  if (before !== value) state.restore = restore
+  return { layer, holder }
+}
+
+const without = ({ layers }: State, { layer }: Hold): readonly Layer[] =>
+  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer)
+
+/** Keeps what others want; `last` is for persist() what it was when nobody wants it. */
+const settle = (
+  state: State,
+  { layer, holder }: Hold,
+  rest: readonly Layer[],
+  last: string | undefined,
+): void => {
+  layer.holders.delete(holder)
+  state.layers = withoutOldFound(rest)
+  if (rest.some(({ kind }) => kind !== 'found')) return
+  state.layers = []
+  state.restore = undefined
+  if (last !== undefined) state.putBack = last
+}
+
+/** What letting go of a setting leads to. */
+interface Release {
+  /** What it is to be then. */
+  readonly target: string
+  /** It is that already: somebody else wants it so, or has changed it. */
+  readonly isKept: boolean
+  readonly restore: PutBack | undefined
+  /** To be called once it is that. */
+  readonly done: () => void
+}
+
+/** Lets go of a setting that is `current` now. */
+export const releaseSetting = (
+  native: HostConnection,
+  name: string,
+  hold: Hold,
+  current: string,
+): Release => {
+  const state = stateOf(native, name)
+  see(state, current)
+  const rest = without(state, hold)
+  const target = rest.at(-1)?.value ?? current
+  const above = state.layers.slice(state.layers.indexOf(hold.layer) + 1)
+  const isOverruled = above.some(({ kind }) => kind === 'found')
+  const isKept = isSameValue(target, current)
+  return {
+    target,
+    isKept,
+    restore: state.restore,
+    done: () => settle(state, hold, rest, isOverruled || !isKept ? target : undefined),
+  }
+}
+
+/** Lets go of a setting that is gone with its device. */
+export const forgetSetting = (native: HostConnection, name: string, hold: Hold): void => {
+  const state = stateOf(native, name)
+  const rest = without(state, hold)
+  settle(state, hold, rest, rest.at(-1)?.value)
+}
+
+/** Lets go of a setting that stays as it is for good, for somebody else. */
+export const leaveSetting = (native: HostConnection, name: string, hold: Hold): void => {
+  const state = stateOf(native, name)
+  const value = state.layers.at(-1)?.value ?? hold.layer.value
+  settle(state, hold, [...without(state, hold), found(value)], value)
+}
