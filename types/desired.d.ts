@@ -231,6 +231,13 @@ export interface DesiredState {
    * is read and compared again, up to 5 times in all. What the kernel refuses does not reject: it
    * is in {@link Applied.failed}, and the rest is done. The destinations of a service that could not
    * be added are not listed by themselves.
+   *
+   * What serves goes only when what is to serve in its place is there. A destination is not removed
+   * when another of its service, of a weight above 0, could not be added or edited. A service is not
+   * removed when any service, or a destination of a weight above 0, could not be added: which of them
+   * takes its place is nowhere declared. What is held back so is in {@link Applied.failed} with
+   * `ERR_IPVS_HELD_BACK`, whose `cause` is the error of what it waited for, and goes at the next call
+   * that adds everything.
    */
   apply(desired: readonly VirtualServer[], options?: DesiredStateOptions): Promise<Applied>
 }

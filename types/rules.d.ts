@@ -48,7 +48,8 @@ export interface Rules {
    * writes numbers with `-n`), what is added twice or is not there, and whatever {@link Ipvs.addService},
    * {@link Ipvs.addDestination} and their kind refuse, such as masks with holes. What the kernel
    * refuses does not stop the rest; afterwards the call rejects with the first such error, which has
-   * all of them as `errors`, with the lines that asked.
+   * all of them as `errors`, with the lines that asked. What serves and is in no line is kept then, as
+   * {@link Ipvs.apply} does it, and in `errors` with `ERR_IPVS_HELD_BACK`.
    *
    * With `{ clear: false }` the lines are sent in order, with {@link Ipvs.batch}, to the table as it is:
    * what is there already is edited, where `ipvsadm -R` would leave it and go on. After a `-C` it is as
