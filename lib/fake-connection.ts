@@ -7,6 +7,7 @@ import type { Counters, FakeChange, FakeKernel, FakeService } from './fake-kerne
 import { connectionsText, totalsText } from './fake-text.js'
 import { Memory } from './memory.js'
 import { Stage } from './meanings.js'
+import type { KnownFailure, Missing } from './meanings.js'
 import { recordFormat, recordLayout } from './records.js'
 import type { RecordTable } from './records.js'
 import type {
@@ -20,7 +21,7 @@ import type {
 } from '../types/addon.js'
 
 /** What a call fails with, whatever the table says. */
-export type Fault = (verb: string) => Failure | undefined
+export type Fault = (verb: string) => KnownFailure | undefined
 
 const changingVerbs: Readonly<Partial<Record<Command, readonly [plain: string, patch: string]>>> = {
   NEW_SERVICE: ['addService', ''],
@@ -141,9 +142,15 @@ const textReply = (text: string): RecordsReply => ({
 const version = 0x010201
 const connectionTableSize = 4096
 
+/** See {@link schedulerProbe}: nothing that can be added has neither protocol nor mark. */
+const isProbe = ({ command, service }: FakeChange): boolean =>
+  command === 'NEW_SERVICE' && service.protocol === 0 && (service.fwmark ?? 0) === 0
+
 export class FakeConnection implements Connection {
   readonly #kernel: FakeKernel
   readonly #fault: Fault
+  /** What is missing of which scheduler's service, until it is asked for. */
+  readonly #missing = new Map<string, Missing>()
   readonly #texts = new WeakMap<TableCursor, string[]>()
 
   constructor(kernel: FakeKernel, fault: Fault) {
@@ -168,12 +175,27 @@ export class FakeConnection implements Connection {
   }
 
   #change(change: FakeChange): Failure | undefined {
+    const { scheduler, engine } = change.service
+    // It never reaches a table, and no test speaks of it.
+    if (isProbe(change)) return this.#answerProbe(change)
     const [plain, patch] = changingVerbs[change.command] ?? ['', '']
     const fault = this.#fault(change.patch ? patch : plain)
     if (!fault) return this.#kernel.change(change)
+    if (fault.missing && scheduler !== undefined && engine !== undefined) {
+      this.#missing.set(scheduler, fault.missing)
+    }
     // The reply was lost, not the request.
     if (fault.stage === Stage.reply) this.#kernel.change(change)
     return fault
+  }
+
+  /** As it was said that a scheduler or an engine is missing. */
+  #answerProbe(change: FakeChange): Failure | undefined {
+    const { scheduler = '' } = change.service
+    const missing = this.#missing.get(scheduler)
+    this.#missing.delete(scheduler)
+    if (missing === undefined) return this.#kernel.change(change)
+    return refuse(missing === 'scheduler' ? errno.ENOENT : errno.EINVAL)
   }
 
   async readService(key: Uint8Array): Promise<RecordsReply> {
