@@ -4,6 +4,7 @@ import { nameDestination, takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
 import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
+import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
 import { nameService } from './service.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
 import type {
@@ -79,16 +80,18 @@ const subjectOf = (change: PlannedChange): string => {
   return change.destination ? `${service} ${nameDestination(change.destination)}` : service
 }
 
-interface Round {
-  readonly made: PlannedChange[]
-  readonly failed: FailedChange[]
+/** How changes ended. */
+interface Ended {
+  readonly made: readonly PlannedChange[]
+  readonly failed: readonly FailedChange[]
 }
 
-const carryOut = async (
+const send = async (
   ipvs: Ipvs,
   changes: readonly PlannedChange[],
   signal: AbortSignal | undefined,
-): Promise<Round> => {
+): Promise<Ended> => {
+  if (changes.length === 0) return { made: [], failed: [] }
   const outcomes = await ipvs.batch(changes, { signal })
   const made: PlannedChange[] = []
   const failed: FailedChange[] = []
@@ -98,6 +101,38 @@ const carryOut = async (
     else made.push(change)
   })
   return { made, failed }
+}
+
+interface Round extends Ended {
+  /** Removals that were not sent, since what they waited for failed. */
+  readonly held: readonly FailedChange[]
+}
+
+/** Sends a plan: whole, unless removals wait for how the rest ends. */
+const carryOut = async (
+  ipvs: Ipvs,
+  planned: readonly PlannedChange[],
+  refused: readonly FailedChange[],
+  signal: AbortSignal | undefined,
+): Promise<Round> => {
+  const removals = planned.filter(isRemoval)
+  const others = planned.filter((change) => !isRemoval(change))
+  const awaited = awaitedAmong([...others, ...refused.map(({ change }) => change)], (each) => each)
+  if (!removals.some(awaited)) return { ...(await send(ipvs, planned, signal)), held: [] }
+  const first = await send(ipvs, others, signal)
+  const failureOf = awaitedAmong([...refused, ...first.failed], ({ change }) => change)
+  const held: FailedChange[] = []
+  const free = removals.filter((change) => {
+    const failure = failureOf(change)
+    if (failure) held.push(heldBack(change, failure))
+    return !failure
+  })
+  const last = await send(ipvs, free, signal)
+  return {
+    made: [...first.made, ...last.made],
+    failed: [...first.failed, ...last.failed],
+    held,
+  }
 }
 
 const isLost = ({ error }: { readonly error: IpvsErrorShape }): boolean => reread.has(error.code)
@@ -117,12 +152,12 @@ export const apply = async (
     !(refused.get(nameService(change.service))?.change.op === 'addService')
   for (let round = 1; ; ++round) {
     const planned = (await changesFor(ipvs, request)).filter(isOpen)
-    if (planned.length === 0) return { changes, failed: [...refused.values()] }
-    const { made, failed } = await carryOut(ipvs, planned, request.signal)
+    const before = [...refused.values()]
+    const { made, failed, held } = await carryOut(ipvs, planned, before, request.signal)
     changes.push(...made)
     for (const each of failed) if (!isLost(each)) refused.set(subjectOf(each.change), each)
     const lost = failed.filter((each) => isLost(each) && isOpen(each.change))
     if (lost.length === 0 || round === mostRounds)
-      return { changes, failed: [...refused.values(), ...lost] }
+      return { changes, failed: [...refused.values(), ...lost, ...held] }
   }
 }

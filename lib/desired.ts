@@ -1,4 +1,4 @@
-// A desired state, checked whole: every fault by its path, every default filled in.
+// A desired state, checked whole: faults by their paths, every default filled in.
 
 import { describeDestination, takeDestination } from './destination.js'
 import {
@@ -119,7 +119,7 @@ const takeDestinations = (
   return new Map(Array.from(seen, ([name, { value: destination }]) => [name, destination]))
 }
 
-/** Throws one error that lists every fault. */
+/** Throws one error that lists the first fault of each service and destination. */
 export const takeDesired = (value: unknown): Map<string, Declared> => {
   if (!Array.isArray(value)) throw wrongType('desired', 'an array', value)
   const faults = new Faults()

@@ -1,7 +1,8 @@
 // Drains: no new connections, waiting until the old ones have ended, and then deleting.
 
 import { takeDestinationKey } from './destination.js'
-import { abortError, abortErrorSaying, IpvsError } from './errors.js'
+import { closingOf } from './closing.js'
+import { abortError, abortErrorSaying, closedErrorSaying, IpvsError } from './errors.js'
 import { pause } from './pause.js'
 import { joinAddress, keyOf, nameService, takeServiceKey } from './service.js'
 import {
@@ -74,6 +75,8 @@ interface Target {
   /** Sets all weights to 0. */
   readonly quiesce: (before: readonly Destination[]) => Promise<void>
   readonly remove: () => Promise<void>
+  /** Why it is not deleted when a weight is not 0 any more. */
+  readonly revived: string
 }
 
 const isAnswer = (error: unknown, code: IpvsErrorCode): boolean =>
@@ -115,6 +118,7 @@ const destinationTarget = (
     // Also when it is 0 already: this is what finds out that there is no such destination.
     quiesce: () => ipvs.patchDestination(service, destination, { weight: 0 }),
     remove: () => ipvs.deleteDestination(service, destination, { ifMissing: 'ignore' }),
+    revived: 'somebody else gave it a weight again, so it was not deleted',
   }
 }
 
@@ -149,6 +153,8 @@ const serviceTarget = (ipvs: Ipvs, service: ServiceKey): Target => ({
       before.map((each) => [each, 0]),
     ),
   remove: () => ipvs.deleteService(service, { ifMissing: 'ignore' }),
+  revived:
+    'one of its destinations has a weight, added or given by somebody else meanwhile, so the service was not deleted; the others stay at weight 0, and listDrains() finds them',
 })
 
 const putBack = async (
@@ -183,7 +189,7 @@ const throwIfAborted = (signal: AbortSignal | undefined): void => {
   if (signal?.aborted === true) throw abortError(signal, false)
 }
 
-const waitUntilEmpty = async ({ look }: Target, settings: Settings): Promise<End> => {
+const waitUntilEmpty = async (ipvs: Ipvs, { look }: Target, settings: Settings): Promise<End> => {
   const { timeout, interval, waitFor, onProgress, signal } = settings
   const start = performance.now()
   let remaining = sumOf([])
@@ -199,7 +205,7 @@ const waitUntilEmpty = async ({ look }: Target, settings: Settings): Promise<End
     throwIfAborted(signal)
     if (waitingFor.length === 0) return { ended: 'drained', remaining }
     if (elapsed >= timeout) return { ended: 'timeout', remaining }
-    await pause(Math.min(interval, timeout - elapsed), signal)
+    await pause(Math.min(interval, timeout - elapsed), signal, closingOf(ipvs))
     throwIfAborted(signal)
   }
 }
@@ -222,6 +228,7 @@ const leftAfter = (
 
 const reasonOf = (
   { ended, remaining }: End,
+  { revived }: Target,
   settings: Settings,
   service: Service,
 ): string | undefined => {
@@ -231,7 +238,7 @@ const reasonOf = (
     case 'gone':
       return 'somebody else deleted it'
     case 'revived':
-      return 'somebody else gave it a weight again, so it was not deleted'
+      return revived
     default:
       return undefined
   }
@@ -252,23 +259,33 @@ const undo = async (
   return abortErrorSaying(`The drain of ${target.name} was aborted; ${restored}`, signal)
 }
 
+/** Nothing can be put back with a closed handle. */
+const leftAtZero = ({ name }: Target): IpvsError =>
+  closedErrorSaying(
+    `The drain of ${name} ended because the handle was closed; what it had set to weight 0 stays so, and listDrains() finds it`,
+  )
+
 const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<DrainResult> => {
   const { signal, remove } = settings
   const service = await ipvs.getService(target.service, { signal })
   const found = await target.look(signal)
   throwIfAborted(signal)
   const before = (found ?? []).filter(({ weight }) => weight !== 0)
+  let isQuiet = false
   let end: End
   try {
     await target.quiesce(before)
+    isQuiet = true
     throwIfAborted(signal)
-    end = await waitUntilEmpty(target, settings)
+    end = await waitUntilEmpty(ipvs, target, settings)
     const isFinished = end.ended === 'drained' || end.ended === 'timeout'
     if (remove && isFinished) await target.remove()
   } catch (error) {
-    throw (await undo(ipvs, target, before, settings)) ?? error
+    const undone = await undo(ipvs, target, before, settings)
+    if (undone) throw undone
+    throw isQuiet && isAnswer(error, 'ERR_IPVS_CLOSED') ? leftAtZero(target) : error
   }
-  const reason = reasonOf(end, settings, service)
+  const reason = reasonOf(end, target, settings, service)
   return { drained: end.ended === 'drained', ...end, ...(reason !== undefined && { reason }) }
 }
 

@@ -55,12 +55,11 @@ export const errorFor = (failure: KnownFailure, request: Request): IpvsError => 
   })
 }
 
+export const closedErrorSaying = (message: string): IpvsError =>
+  new IpvsError(message, { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' })
+
 export const closedError = (what: string): IpvsError =>
-  new IpvsError(`Cannot do '${what}': the handle was closed`, {
-    code: 'ERR_IPVS_CLOSED',
-    errno: 0,
-    command: '',
-  })
+  closedErrorSaying(`Cannot do '${what}': the handle was closed`)
 
 export const abortErrorSaying = (message: string, signal: AbortSignal): Error => {
   const error = new Error(message, { cause: signal.reason })

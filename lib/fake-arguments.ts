@@ -4,6 +4,7 @@ import { constants } from 'node:os'
 
 import type { Counters, FakeMachine } from './fake-kernel.js'
 import { meaningOf, Stage } from './meanings.js'
+import type { KnownFailure } from './meanings.js'
 import type { ObservedFields } from './records.js'
 import {
   orDefault,
@@ -160,6 +161,8 @@ const verbs = {
   deleteDestination: ['DEL_DEST', true],
   listDestinations: ['GET_DEST', false],
   snapshot: ['GET_SERVICE', false],
+  stream: ['GET_SERVICE', false],
+  columns: ['GET_SERVICE', false],
   clear: ['FLUSH', true],
   zero: ['ZERO', true],
   timeouts: ['GET_CONFIG', false],
@@ -177,12 +180,13 @@ const before = (number: number): Failure => ({ stage: Stage.family, errno: numbe
 const after = (number: number): Failure => ({ stage: Stage.reply, errno: number, text: '' })
 
 /** What may have happened for each code. */
-const causes: Readonly<Partial<Record<IpvsErrorCode, Failure>>> = {
+const causes: Readonly<Partial<Record<IpvsErrorCode, KnownFailure>>> = {
   ERR_IPVS_SERVICE_EXISTS: kernel(errno.EEXIST),
   ERR_IPVS_NO_SERVICE: kernel(errno.ESRCH),
   ERR_IPVS_DESTINATION_EXISTS: kernel(errno.EEXIST),
   ERR_IPVS_NO_DESTINATION: kernel(errno.ENOENT),
-  ERR_IPVS_NO_SCHEDULER: kernel(errno.ENOENT),
+  ERR_IPVS_NO_SCHEDULER: { ...kernel(errno.ENOENT), missing: 'scheduler' },
+  ERR_IPVS_NO_PERSISTENCE_ENGINE: { ...kernel(errno.ENOENT), missing: 'engine' },
   ERR_IPVS_DAEMON_RUNNING: kernel(errno.EEXIST),
   ERR_IPVS_NO_DAEMON: kernel(errno.ESRCH),
   ERR_IPVS_REFUSED: kernel(errno.ENOMEM),
@@ -193,18 +197,30 @@ const causes: Readonly<Partial<Record<IpvsErrorCode, Failure>>> = {
   ERR_IPVS_MALFORMED_REPLY: before(errno.EBADMSG),
 }
 
+/** The code of a verb's failure; only a call that names an engine can miss it. */
+const codeOf = (verb: FakeVerb, failure: KnownFailure): IpvsErrorCode => {
+  const [command, changes] = verbs[verb]
+  const named = failure.missing === 'engine' && { engine: '' }
+  return meaningOf(failure, { command, changes, what: () => '', ...named }).code
+}
+
 /** A verb, and what has to happen so that it rejects with the code. */
 export const takeFault = (
   verb: unknown,
   code: unknown,
-): { readonly verb: FakeVerb; readonly failure: Failure } => {
+): { readonly verb: FakeVerb; readonly failure: KnownFailure } => {
   const name = takeOneOf(verb, 'verb', Object.keys(verbs) as FakeVerb[])
-  const wanted = takeOneOf(code, 'code', Object.keys(causes) as IpvsErrorCode[])
-  const [command, changes] = verbs[name]
-  const request = { command, changes, what: () => '' }
-  const failure = causes[wanted]
-  if (!failure || meaningOf(failure, request).code !== wanted) {
-    throw wrongValue('code', `one that ${name} can have`, code)
+  const known = Object.entries(causes) as [IpvsErrorCode, KnownFailure][]
+  const wanted = takeOneOf(
+    code,
+    'code',
+    known.map(([each]) => each),
+  )
+  const possible = new Map(known.filter(([each, failure]) => codeOf(name, failure) === each))
+  const failure = possible.get(wanted)
+  if (!failure) {
+    const list = [...possible.keys()].join(', ')
+    throw wrongValue('code', `one that ${name} can have: ${list}`, code)
   }
   return { verb: name, failure }
 }

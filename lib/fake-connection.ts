@@ -8,6 +8,7 @@ import { operationKinds } from './group.js'
 import { connectionsText, totalsText } from './fake-text.js'
 import { Memory } from './memory.js'
 import { Stage } from './meanings.js'
+import type { KnownFailure, Missing } from './meanings.js'
 import { recordFormat, recordLayout } from './records.js'
 import type { RecordTable } from './records.js'
 import type {
@@ -21,7 +22,7 @@ import type {
 } from '../types/addon.js'
 
 /** What a call fails with, whatever the table says. */
-export type Fault = (verb: string) => Failure | undefined
+export type Fault = (verb: string) => KnownFailure | undefined
 
 const changingVerbs: Readonly<Partial<Record<Command, readonly [plain: string, patch: string]>>> = {
   NEW_SERVICE: ['addService', ''],
@@ -143,9 +144,15 @@ const textReply = (text: string): RecordsReply => ({
 const version = 0x010201
 const connectionTableSize = 4096
 
+/** See {@link schedulerProbe}: nothing that can be added has neither protocol nor mark. */
+const isProbe = ({ command, service }: FakeChange): boolean =>
+  command === 'NEW_SERVICE' && service.protocol === 0 && (service.fwmark ?? 0) === 0
+
 export class FakeConnection implements Connection {
   readonly #kernel: FakeKernel
   readonly #fault: Fault
+  /** What is missing of which scheduler's service, until it is asked for. */
+  readonly #missing = new Map<string, Missing>()
   readonly #texts = new WeakMap<TableCursor, string[]>()
 
   constructor(kernel: FakeKernel, fault: Fault) {
@@ -170,9 +177,15 @@ export class FakeConnection implements Connection {
   }
 
   #change(change: FakeChange): Failure | undefined {
+    const { scheduler, engine } = change.service
+    // It never reaches a table, and no test speaks of it.
+    if (isProbe(change)) return this.#answerProbe(change)
     const [plain, patch] = changingVerbs[change.command] ?? ['', '']
     const fault = this.#fault(change.patch ? patch : plain)
     if (!fault) return this.#carryOut(change)
+    if (fault.missing && scheduler !== undefined && engine !== undefined) {
+      this.#missing.set(scheduler, fault.missing)
+    }
     // The reply was lost, not the request.
     if (fault.stage === Stage.reply) this.#carryOut(change)
     return fault
@@ -184,6 +197,15 @@ export class FakeConnection implements Connection {
     return change.editIfExists && failure?.errno === errno.EEXIST
       ? this.#kernel.change({ ...change, command: edit })
       : failure
+  }
+
+  /** As it was said that a scheduler or an engine is missing. */
+  #answerProbe(change: FakeChange): Failure | undefined {
+    const { scheduler = '' } = change.service
+    const missing = this.#missing.get(scheduler)
+    this.#missing.delete(scheduler)
+    if (missing === undefined) return this.#kernel.change(change)
+    return refuse(missing === 'scheduler' ? errno.ENOENT : errno.EINVAL)
   }
 
   async readService(key: Uint8Array): Promise<RecordsReply> {

@@ -3,6 +3,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { constants as files } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { lstat, open, readdir, rename, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { constants as system } from 'node:os'
@@ -39,8 +40,13 @@ const namingTarget = (error: unknown, target: string): unknown => {
   return Object.assign(named, { code, errno, syscall, path: target })
 }
 
-const isAbsence = (error: unknown): boolean =>
+export const isAbsence = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ENOENT'
+
+const notRegular = (found: Stats, path: string): Error =>
+  found.isDirectory()
+    ? refusal('EISDIR', 'illegal operation on a directory', path)
+    : refusal('EINVAL', 'not a regular file', path)
 
 /** Mode and owner of the file that is there. It is not opened: opening a device may do something. */
 const ownershipOf = async (path: string): Promise<Ownership | undefined> => {
@@ -50,15 +56,14 @@ const ownershipOf = async (path: string): Promise<Ownership | undefined> => {
   })
   if (!found) return undefined
   if (found.isSymbolicLink()) throw symbolicLink(path)
-  if (found.isDirectory()) throw refusal('EISDIR', 'illegal operation on a directory', path)
   // A device or a pipe is there to be written to; replacing it would take it away.
-  if (!found.isFile()) throw refusal('EINVAL', 'not a regular file', path)
+  if (!found.isFile()) throw notRegular(found, path)
   return { mode: found.mode & 0o7777, uid: found.uid, gid: found.gid }
 }
 
-const closing = async (file: FileHandle, work: (file: FileHandle) => Promise<void>) => {
+const closing = async <T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> => {
   try {
-    await work(file)
+    return await work(file)
   } finally {
     await file.close()
   }
@@ -92,7 +97,35 @@ const sweep = async (folder: string, start: string): Promise<void> => {
   }
 }
 
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = files
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = files
+
+/** How a file is read. */
+interface Reading {
+  /** Whether a symbolic link is followed. Refused otherwise: `ELOOP`. */
+  readonly followsLinks: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The text of a regular file. Whatever else the path names is refused: a pipe that nobody writes to
+ * would block a thread until the process is killed. Rejects with Node's own file system errors.
+ */
+export const readText = async (
+  path: string,
+  { followsLinks, signal }: Reading,
+): Promise<string> => {
+  const flags = O_RDONLY | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
+  const opened = open(path, flags).catch((error: unknown) => {
+    throw error instanceof Error && 'code' in error && error.code === 'ELOOP' && !followsLinks
+      ? symbolicLink(path)
+      : error
+  })
+  return closing(await opened, async (file) => {
+    const found = await file.stat()
+    if (!found.isFile()) throw notRegular(found, path)
+    return file.readFile({ encoding: 'utf8', ...(signal && { signal }) })
+  })
+}
 
 const replace = async (path: string, text: string): Promise<void> => {
   const old = await ownershipOf(path)

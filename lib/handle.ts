@@ -1,5 +1,7 @@
 // The life of a handle: opened at its first call, closed when its calls have ended.
 
+import { setMaxListeners } from 'node:events'
+
 import { abortError, closedError, errorFor } from './errors.js'
 import { loadAddon } from './native.js'
 import { traced } from './tracing.js'
@@ -70,6 +72,7 @@ export class Handle<Native extends NativeHandle> {
   readonly #make: () => Native
   readonly #netns: string | number | undefined
   readonly #running = new Set<Promise<unknown>>()
+  readonly #end = new AbortController()
   #opened: Promise<Native> | undefined
   #closing: Promise<void> | undefined
 
@@ -77,10 +80,17 @@ export class Handle<Native extends NativeHandle> {
     this.#kind = kind
     this.#netns = netns
     this.#make = make
+    // One for each drain and watch.
+    setMaxListeners(0, this.#end.signal)
   }
 
   get isClosed(): boolean {
     return this.#closing !== undefined
+  }
+
+  /** Aborted as soon as the handle is being closed. */
+  get closing(): AbortSignal {
+    return this.#end.signal
   }
 
   /** Rejects once the handle is being closed. */
@@ -125,6 +135,7 @@ export class Handle<Native extends NativeHandle> {
 
   async close(): Promise<void> {
     this.#closing ??= this.#closeNow()
+    this.#end.abort()
     return this.#closing
   }
 

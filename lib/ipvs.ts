@@ -1,6 +1,7 @@
 // The public verbs of a virtual server table.
 
 import { ChangeQueue } from './batch.js'
+import { announceClosing } from './closing.js'
 import { abortError, IpvsError } from './errors.js'
 import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
@@ -60,6 +61,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     const { netns, timeout } = takeOpenOptions(options)
     this.#handle = new Handle('ipvs', netns, () => makeConnection(netns, timeout))
     this.#changes = new ChangeQueue(this.#handle)
+    announceClosing(this, this.#handle.closing)
   }
 
   async open(): Promise<this> {

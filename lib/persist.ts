@@ -1,9 +1,6 @@
 // A file of sysctl.d(5) with what was set here, so that it survives a reboot.
 
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
-
-import { replaceFile, symbolicLink } from './file.js'
+import { isAbsence, readText, replaceFile } from './file.js'
 import { isSameValue, settingRecords } from './setting-wants.js'
 import type { SettingRecord } from './setting-wants.js'
 import { wrongType, wrongValue } from './validate.js'
@@ -27,24 +24,11 @@ export const takePath = (value: unknown): string => {
 }
 
 /** The text of the file; empty when there is none. A symbolic link is not followed: `ELOOP`. */
-const readText = async (path: string): Promise<string> => {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
-  let file
-  try {
-    file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return ''
-    // In the words of whoever writes it.
-    if (code === 'ELOOP') throw symbolicLink(path)
+const textOf = async (path: string): Promise<string> =>
+  readText(path, { followsLinks: false }).catch((error: unknown) => {
+    if (isAbsence(error)) return ''
     throw error
-  }
-  try {
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
-}
+  })
 
 /** Settings as they stand in our part of the file. */
 const parseSettings = (lines: readonly string[]): SysctlValue[] =>
@@ -102,7 +86,7 @@ const merge = (
 }
 
 const persistNow = async (native: HostConnection, path: string): Promise<PersistedSettings> => {
-  const text = await readText(path)
+  const text = await textOf(path)
   const lines = text.replace(/\n$/, '').split('\n')
   const start = lines.indexOf(marker)
   // What was there before us is somebody else's, and stays as it is.

@@ -70,6 +70,28 @@ const takeIpvs = (value: unknown): Ipvs => {
   return table as Ipvs
 }
 
+const takeOnError = (value: unknown): ((error: unknown) => void) | undefined => {
+  if (value === undefined || typeof value === 'function') return value as (error: unknown) => void
+  throw wrongType('options.onError', 'a function', value)
+}
+
+type AnyRegistry = Pick<Registry, 'registerMetric'>
+
+const takeRegistries = (value: unknown): readonly AnyRegistry[] => {
+  const registries = orDefault(value, [promClient.register])
+  const path = 'options.registers'
+  if (!Array.isArray(registries)) throw wrongType(path, 'an array of registries', registries)
+  return Array.from(registries, (each: unknown, index) => {
+    const isRegistry =
+      typeof each === 'object' &&
+      each !== null &&
+      'registerMetric' in each &&
+      typeof each.registerMetric === 'function'
+    if (!isRegistry) throw wrongType(`${path}[${index}]`, 'a Registry', each)
+    return each as AnyRegistry
+  })
+}
+
 interface Value {
   readonly value: number
   readonly labels: Readonly<Record<string, string>>
@@ -175,7 +197,8 @@ export class IpvsCollector {
     this.#ipvs = takeIpvs(given['ipvs'])
     this.#prefix = takePrefix(given['prefix'])
     this.#selection = takeSelection(given)
-    this.#onError = options.onError
+    this.#onError = takeOnError(given['onError'])
+    const registries = takeRegistries(given['registers'])
     this.#families = families(this.#selection.backendCounters)
     const upSeries = async (): Promise<Series[]> => [
       { labels: {}, values: [(await this.#read()) ? 1 : 0] },
@@ -186,7 +209,7 @@ export class IpvsCollector {
         (family) => new Metric(this.#prefix, family, async () => this.#seriesOf(family)),
       ),
     ]
-    for (const registry of options.registers ?? [promClient.register]) this.#register(registry)
+    for (const registry of registries) this.#register(registry)
   }
 
   /**
@@ -225,7 +248,7 @@ export class IpvsCollector {
     return `# HELP ${this.#prefix}${name} ${help}\n# TYPE ${this.#prefix}${name} ${type}\n`
   }
 
-  #register(registry: Pick<Registry, 'registerMetric'>): void {
+  #register(registry: AnyRegistry): void {
     for (const metric of this.#metrics) {
       // The declared type lists the methods that set values, which a registry never calls.
       registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0])

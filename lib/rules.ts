@@ -1,10 +1,8 @@
 // The table as text, and back: what ipvsadm-save and ipvsadm-restore do, from and to a string or a
 // file.
 
-import { readFile } from 'node:fs/promises'
-
 import { abortError, IpvsError } from './errors.js'
-import { replaceFile } from './file.js'
+import { readText, replaceFile } from './file.js'
 import { formatRules } from './rules_format.js'
 import { badRule } from './rules_options.js'
 import { applyRules, isOther, readRules } from './rules_table.js'
@@ -161,7 +159,7 @@ export const restoreRulesFromFile = async (
 ): Promise<void> => {
   const file = takePath(path)
   const signal = signalOf(takeOptions(options, ['clear']))
-  const text = await readFile(file, { encoding: 'utf8', ...(signal && { signal }) })
+  const text = await readText(file, { followsLinks: true, signal })
   checkEnd(text, file)
   await restoreText(ipvs, text, options, file)
 }

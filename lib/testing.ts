@@ -1,6 +1,8 @@
 // `ipvs-netlink/testing`: a virtual server table in memory, for tests of what is built on this
 // package. Everything but the kernel is the library's own.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
+
 import { errorFor } from './errors.js'
 import { takeCounters, takeEntries, takeFault, takeMachine } from './fake-arguments.js'
 import { FakeConnection } from './fake-connection.js'
@@ -11,10 +13,13 @@ import { IpvsHandle } from './ipvs.js'
 import { provideLayout } from './records.js'
 import { nameService, takeServiceKey } from './service.js'
 import { traced } from './tracing.js'
-import type { Failure } from '../types/addon.js'
+import type { KnownFailure } from './meanings.js'
+import type { ColumnOptions, TableColumns } from '../types/columns.js'
 import type { ConnectionEntry } from '../types/connection.js'
 import type { DestinationKey } from '../types/destination.js'
 import type { IpvsErrorCode } from '../types/error.js'
+import type { ReadOptions } from '../types/ipvs.js'
+import type { VirtualServerState } from '../types/observed.js'
 import type { ServiceKey } from '../types/service.js'
 import type {
   FakeDestinationCounters,
@@ -27,7 +32,7 @@ import type {
 /** What handles on one fake share. */
 interface Shared {
   readonly kernel: FakeKernel
-  readonly faults: { readonly verb: FakeVerb; readonly failure: Failure }[]
+  readonly faults: { readonly verb: FakeVerb; readonly failure: KnownFailure }[]
 }
 
 const missing = (
@@ -44,17 +49,34 @@ const missing = (
     changes: true,
   })
 
+/** The verbs that read as others do, so that the connection cannot tell them apart. */
+const calls = new AsyncLocalStorage<'stream' | 'columns'>()
+
 class FakeHandle extends IpvsHandle implements FakeIpvs {
   readonly #shared: Shared
 
   constructor(shared: Shared) {
     const { kernel, faults } = shared
-    const takeFailure = (verb: string): Failure | undefined => {
+    const takeFailure = (asked: string): KnownFailure | undefined => {
+      const verb = calls.getStore() ?? asked
       const index = faults.findIndex((fault) => fault.verb === verb)
       return index === -1 ? undefined : faults.splice(index, 1)[0]?.failure
     }
     super(undefined, () => traced(new FakeConnection(kernel, takeFailure)))
     this.#shared = shared
+  }
+
+  override async columns(options?: ColumnOptions): Promise<TableColumns<never>> {
+    return calls.run('columns', async () => super.columns(options))
+  }
+
+  override async *stream(
+    options?: ReadOptions,
+  ): AsyncGenerator<VirtualServerState<never>, void, void> {
+    const services = super.stream(options)
+    const next = async (): Promise<IteratorResult<VirtualServerState<never>, void>> =>
+      calls.run('stream', async () => services.next())
+    for (let each = await next(); each.done !== true; each = await next()) yield each.value
   }
 
   setCounters(

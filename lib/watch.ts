@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
+import { closingOf } from './closing.js'
 import { abortErrorSaying } from './errors.js'
 import { pause } from './pause.js'
 import { joinAddress, keyOf, nameService } from './service.js'
@@ -214,7 +215,9 @@ export async function* watch(
   let table: readonly State[] = []
   let last: number | undefined
   for (;;) {
-    if (last !== undefined) await pause(last + interval - performance.now(), signal)
+    if (last !== undefined) {
+      await pause(last + interval - performance.now(), signal, closingOf(ipvs))
+    }
     throwIfAborted(signal)
     const [at, start] = [Date.now(), performance.now()]
     const now = await ipvs.snapshot(reading)

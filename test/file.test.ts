@@ -2,14 +2,14 @@
 
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
-import { utimesSync, watch, writeFileSync } from 'node:fs'
+import { closeSync, constants as files, openSync, utimesSync, watch, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import t from 'tap'
 
-import { replaceFile } from '#lib/file'
+import { readText, replaceFile } from '#lib/file'
 
 t.test('a new file has the text, mode 0644 and nothing beside it', async (t) => {
   const folder = t.testdir()
@@ -84,6 +84,28 @@ t.test('what is no regular file is refused and stays', async (t) => {
   }
   t.same(readdirSync(folder), before)
   t.equal(readFileSync(at('target'), 'utf8'), 'untouched')
+})
+
+t.test('only a regular file is read', async (t) => {
+  const folder = t.testdir({ target: 'größe', folder: {} })
+  const at = (name: string): string => join(folder, name)
+  symlinkSync('target', at('link'))
+  execFileSync('mkfifo', [at('pipe')])
+  // With a writer there would be something to wait for.
+  const writer = openSync(at('pipe'), files.O_RDWR)
+  t.teardown(() => closeSync(writer))
+  for (const followsLinks of [true, false]) {
+    t.equal(await readText(at('target'), { followsLinks }), 'größe')
+    const refusals = { [at('pipe')]: 'EINVAL', '/dev/zero': 'EINVAL', [folder]: 'EISDIR' }
+    for (const [path, code] of Object.entries(refusals)) {
+      await t.rejects(readText(path, { followsLinks }), { code, path, syscall: 'open' }, path)
+    }
+    await t.rejects(readText(at('absent'), { followsLinks }), { code: 'ENOENT' })
+  }
+  t.equal(await readText(at('link'), { followsLinks: true }), 'größe')
+  await t.rejects(readText(at('link'), { followsLinks: false }), { code: 'ELOOP' })
+  const signal = AbortSignal.abort()
+  await t.rejects(readText(at('target'), { followsLinks: true, signal }), { name: 'AbortError' })
 })
 
 t.test("the file system's own refusals reach the caller, and name the file", async (t) => {

@@ -178,6 +178,11 @@ t.test('wrong options', async (t) => {
     [{ backendCounters: 'no' }, /options\.backendCounters/],
     [{ ipvs: {} }, /options\.ipvs/],
     [{ labels: [] }, /labels/],
+    [{ onError: 5 }, /"options\.onError" must be a function/],
+    [{ onError: null }, /options\.onError/],
+    [{ registers: new Registry() }, /"options\.registers" must be an array of registries/],
+    [{ registers: null }, /options\.registers/],
+    [{ registers: [new Registry(), {}] }, /"options\.registers\[1\]" must be a Registry/],
   ]
   for (const [options, message] of wrong) {
     const make = (): unknown => new IpvsCollector({ registers: [], ...options })

@@ -1,6 +1,7 @@
 // What save and restore do with the table and with files, on a table that only remembers what it is
 // sent. On real kernels: test/kernel/rules.test.ts.
 
+import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -232,6 +233,20 @@ t.test('a file is written whole, and read whole', async (t) => {
   await t.rejects(ipvs.restoreFromFile(path, { signal: AbortSignal.abort() }), {
     name: 'AbortError',
   })
+})
+
+t.test('what is no regular file is refused, and nothing waits for it', async (t) => {
+  const pipe = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const table = remembering(served)
+  for (const path of [pipe, '/dev/null']) {
+    await t.rejects(table.ipvs.restoreFromFile(path), {
+      code: 'EINVAL',
+      path,
+      message: `EINVAL: not a regular file, open '${path}'`,
+    })
+  }
+  t.same(table.sent, [])
 })
 
 t.test('a table that cannot be saved leaves the old file', async (t) => {

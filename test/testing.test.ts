@@ -209,7 +209,41 @@ t.test('every verb can fail', async (t) => {
   }
   t.throws(() => ipvs.failNext('clear', 'ERR_IPVS_SERVICE_EXISTS'), /one that clear can have/)
   t.throws(() => ipvs.failNext('clear', 'ERR_IPVS_CLOSED'), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(
+    () => ipvs.failNext('getService', 'ERR_IPVS_NO_PERSISTENCE_ENGINE'),
+    /one that getService can have: ERR_IPVS_NO_SERVICE, ERR_IPVS_REFUSED, /,
+  )
   t.throws(() => ipvs.failNext('close' as FakeVerb, 'ERR_IPVS_REFUSED'), /"verb"/)
+})
+
+t.test('a call that names an engine misses what the test says', async (t) => {
+  const sip = { ...tcp, protocol: 'udp', persistence: { engine: 'sip' } } as const
+  for (const code of ['ERR_IPVS_NO_PERSISTENCE_ENGINE', 'ERR_IPVS_NO_SCHEDULER'] as const) {
+    const ipvs = createFakeIpvs()
+    ipvs.failNext('addService', code)
+    ipvs.failNext('addService', 'ERR_IPVS_TIMEOUT')
+    await t.rejects(ipvs.addService(sip), refusal(code))
+    await t.rejects(ipvs.addService(sip), refusal('ERR_IPVS_TIMEOUT'))
+    await ipvs.addService(sip)
+    ipvs.failNext('editService', code)
+    await t.rejects(ipvs.editService(sip), refusal(code))
+    await ipvs.editService(sip)
+  }
+})
+
+t.test('verbs that read alike fail by their own names', async (t) => {
+  const ipvs = createFakeIpvs()
+  await ipvs.addService(tcp)
+  ipvs.failNext('stream', 'ERR_IPVS_TIMEOUT')
+  ipvs.failNext('columns', 'ERR_IPVS_PERMISSION')
+  await t.resolves(ipvs.snapshot())
+  await t.resolves(ipvs.listServices())
+  await t.rejects(collect(ipvs.stream()), refusal('ERR_IPVS_TIMEOUT'))
+  await t.rejects(ipvs.columns(), refusal('ERR_IPVS_PERMISSION'))
+  ipvs.failNext('snapshot', 'ERR_IPVS_TIMEOUT')
+  t.equal((await collect(ipvs.stream())).length, 1)
+  await t.resolves(ipvs.columns())
+  await t.rejects(ipvs.snapshot(), refusal('ERR_IPVS_TIMEOUT'))
 })
 
 t.test('two handles share a table, and each is closed by itself', async (t) => {

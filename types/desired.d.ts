@@ -185,7 +185,8 @@ export interface DesiredStateOptions extends CallOptions {
    * Whether a destination that is there keeps the weight that the kernel has, so that a drain under
    * way, or what a health check set, is not undone: for all, or for those for which a function says
    * so (`(destination) => destination.weight === 0`). New destinations get the declared weight.
-   * Default `false`.
+   * It protects only what is declared: a destination that is left out is deleted at once, also in the
+   * midst of a drain. Drain first, and leave it out when it is gone. Default `false`.
    */
   readonly keepWeights?:
     boolean | ((destination: Destination, service: VirtualServerState) => boolean) | undefined
@@ -224,8 +225,8 @@ export interface Applied {
  *
  * The state is a value of JSON types, so that a configuration file can be passed as it is parsed.
  * It is checked whole before the table is read: one `TypeError` or `RangeError`, of the class and
- * with the `code` of the first fault, lists every fault by its path, such as
- * `[3].destinations[1].weight`, and has them as `errors`. A key that is declared twice is a fault.
+ * with the `code` of the first fault, lists the first fault of each service and destination by its
+ * path, such as `[3].destinations[1].weight`, and has them as `errors`. A key that is declared twice is a fault.
  */
 export interface DesiredState {
   /** Says what {@link apply} would do, and sends nothing. */
@@ -237,6 +238,13 @@ export interface DesiredState {
    * is read and compared again, up to 5 times in all. What the kernel refuses does not reject: it
    * is in {@link Applied.failed}, and the rest is done. The destinations of a service that could not
    * be added are not listed by themselves.
+   *
+   * What serves goes only when what is to serve in its place is there. A destination is not removed
+   * when another of its service, of a weight above 0, could not be added or edited. A service is not
+   * removed when any service, or a destination of a weight above 0, could not be added: which of them
+   * takes its place is nowhere declared. What is held back so is in {@link Applied.failed} with
+   * `ERR_IPVS_HELD_BACK`, whose `cause` is the error of what it waited for, and goes at the next call
+   * that adds everything.
    */
   apply(desired: readonly VirtualServer[], options?: DesiredStateOptions): Promise<Applied>
 }

@@ -67,7 +67,9 @@ export interface DrainResult {
   readonly drained: boolean
   /**
    * `drained`: nothing was left. `timeout`: something was, and the time was over. `gone`: somebody else
-   * deleted it meanwhile. `revived`: somebody else gave it a weight again, so that it was not deleted.
+   * deleted it meanwhile. `revived`: somebody else gave it a weight again, so that it was not deleted;
+   * of a service: one of its destinations, or a new one, has a weight, and the others stay at 0, where
+   * {@link Draining.listDrains} finds them.
    */
   readonly ended: 'drained' | 'timeout' | 'gone' | 'revived'
   /** What was there at the last look, and lost its way if it was deleted then. */
@@ -97,7 +99,8 @@ export interface Draining {
    * with the sysctl `net.ipv4.vs.expire_nodest_conn` at 1 they are scheduled anew instead.
    *
    * When it rejects, for an abort or anything else, the weight before is put back, unless somebody else
-   * has changed it since, or the handle is closed; the `AbortError` says if it could not be. An abort
+   * has changed it since; the `AbortError` says if it could not be. When the handle is closed, it rejects
+   * at once with `ERR_IPVS_CLOSED` and the weight stays 0, where {@link listDrains} finds it. An abort
    * that comes when it is already being deleted is too late. A destination whose weight was 0 is
    * drained like any other, which is how an interrupted drain is resumed; its weight before is 0.
    *
@@ -113,7 +116,9 @@ export interface Draining {
   ): Promise<DrainResult>
   /**
    * The same for all destinations of a service at once, and deletes the service with them. It refuses
-   * new connections from the beginning. Rejects with `ERR_IPVS_NO_SERVICE`.
+   * new connections from the beginning. When somebody gives a destination of it a weight meanwhile, or
+   * adds one with a weight, the service is not deleted, and its other destinations stay at weight 0
+   * (`revived`). Rejects with `ERR_IPVS_NO_SERVICE`.
    */
   drainService(key: ServiceKey, options?: DrainOptions): Promise<DrainResult>
   /**

@@ -21,6 +21,8 @@ export type IpvsErrorCode =
   | 'ERR_IPVS_DAEMON_RUNNING'
   /** No synchronisation daemon of this role is running. */
   | 'ERR_IPVS_NO_DAEMON'
+  /** `apply` did not delete it, since what was to serve in its place failed; that is its `cause`. */
+  | 'ERR_IPVS_HELD_BACK'
   /** Any other refusal of the kernel. */
   | 'ERR_IPVS_REFUSED'
   /** CAP_NET_ADMIN in the initial user namespace is missing. */

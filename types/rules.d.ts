@@ -19,7 +19,9 @@ export interface Rules {
   /**
    * The table as `ipvsadm-save -n` writes it: byte for byte where that loses nothing, and besides with
    * the thresholds of destinations (`-x`, `-y`), with fwmarks above 2^31 as they are, and with
-   * `flag-3` of the schedulers sh and mh. ipvsadm-restore reads all of that. Without services: `''`.
+   * `flag-3` of the schedulers sh and mh. ipvsadm-restore reads that, with two exceptions: it refuses a
+   * persistence (`-p`) above 2678400, and a weight (`-w`) above 65535 as upstream has it; Debian's
+   * takes every weight. Without services: `''`.
    *
    * Services stand in the order of fwmark (those without one first), family (IPv4 first), protocol
    * (tcp, udp, sctp), address and port, each with its destinations in the order of family, address
@@ -48,7 +50,8 @@ export interface Rules {
    * writes numbers with `-n`), what is added twice or is not there, and whatever {@link Ipvs.addService},
    * {@link Ipvs.addDestination} and their kind refuse, such as masks with holes. What the kernel
    * refuses does not stop the rest; afterwards the call rejects with the first such error, which has
-   * all of them as `errors`, with the lines that asked.
+   * all of them as `errors`, with the lines that asked. What serves and is in no line is kept then, as
+   * {@link Ipvs.apply} does it, and in `errors` with `ERR_IPVS_HELD_BACK`.
    *
    * With `{ clear: false }` the lines are sent in order, with {@link Ipvs.batch}, to the table as it is:
    * what is there already is edited, where `ipvsadm -R` would leave it and go on. After a `-C` it is as
@@ -65,10 +68,10 @@ export interface Rules {
   saveToFile(path: string, options?: CallOptions): Promise<void>
   /**
    * {@link restore} from a file, which is read whole before anything is sent. Rejects as
-   * {@link restore}, the path in the message, and with Node's own file system errors. A file that was
-   * cut short is refused with `ERR_IPVS_BAD_RULE`: one that ends within a line (even where the rest
-   * reads as a rule) or is empty. A cut exactly between two lines cannot be seen; files of
-   * {@link saveToFile} never are cut.
+   * {@link restore}, the path in the message, and with Node's own file system errors; `EINVAL` for a
+   * pipe and whatever else is no regular file. A file that was cut short is refused with
+   * `ERR_IPVS_BAD_RULE`: one that ends within a line (even where the rest reads as a rule) or is empty.
+   * A cut exactly between two lines cannot be seen; files of {@link saveToFile} never are cut.
    */
   restoreFromFile(path: string, options?: RestoreOptions): Promise<void>
 }

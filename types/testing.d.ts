@@ -53,6 +53,8 @@ export type FakeVerb =
   | 'deleteDestination'
   | 'listDestinations'
   | 'snapshot'
+  | 'stream'
+  | 'columns'
   | 'clear'
   | 'zero'
   | 'timeouts'
@@ -91,8 +93,14 @@ export interface FakeIpvs extends Ipvs {
   /**
    * Makes the next call of a verb fail with a code, also inside a batch and in what is made of
    * several calls (`apply`, `drainDestination`); several are kept in order. The change is not made,
-   * unless the code is `ERR_IPVS_OUTCOME_UNKNOWN`: then it is. Throws for a code that the verb
-   * cannot have.
+   * unless the code is `ERR_IPVS_OUTCOME_UNKNOWN`: then it is.
+   *
+   * Every verb can have `ERR_IPVS_PERMISSION`, `_NOT_AVAILABLE`, `_TIMEOUT`, `_MALFORMED_REPLY` and
+   * `_REFUSED`; one that changes something `_OUTCOME_UNKNOWN`; and what is about a service, destination
+   * or daemon its `_NO_SERVICE`, `_SERVICE_EXISTS`, `_NO_DESTINATION`, `_DESTINATION_EXISTS`,
+   * `_NO_DAEMON`, `_DAEMON_RUNNING`. Those that set up a service can have `_NO_SCHEDULER` and, where the
+   * call names an engine, `_NO_PERSISTENCE_ENGINE`. Throws for a code that the verb cannot have, and
+   * says which it can.
    */
   failNext(verb: FakeVerb, code: IpvsErrorCode): void
   /** Another handle on the same table, as a second program has, or this one after a restart. */

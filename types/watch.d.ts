@@ -100,8 +100,8 @@ export interface Watching {
    * they would have shown, and costs no more memory; what came and went between two looks is not seen.
    *
    * It yields at every look, or, with `{ stats: false }`, only if something differs. It ends with an
-   * `AbortError` when `signal` is aborted, at once, with any error of {@link Ipvs.snapshot}, and when the
-   * loop is left. It keeps the process alive only while the next change is waited for. Snapshots of a
+   * `AbortError` when `signal` is aborted and with `ERR_IPVS_CLOSED` when the handle is closed, both at
+   * once, with any error of {@link Ipvs.snapshot}, and when the loop is left. It keeps the process alive only while the next change is waited for. Snapshots of a
    * table with more than 90 services, or destinations in one service, can miss an entry while others
    * are deleted, which then shows up as removed and as added at the next look, unless they are
    * `consistent`.

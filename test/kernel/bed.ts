@@ -57,11 +57,21 @@ export const datagrams = `
 
 const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
 
+/**
+ * lblc and lblcr have settings in every namespace. A command that loads one holds IPVS's lock while the
+ * module waits for namespaces that are being removed, and up to 6.12 those wait for that lock: for ever.
+ * Loaded beforehand, nothing waits.
+ */
+export const loadSchedulersWithSettings = async (): Promise<void> => {
+  await run('modprobe', '-a', 'ip_vs_lblc', 'ip_vs_lblcr')
+}
+
 let found: readonly string[] | undefined
 
 /** The schedulers of this kernel: before 6.5 it has no twos. */
 export const schedulersOf = async ({ ipvs }: Bed): Promise<readonly string[]> => {
   if (found) return found
+  await loadSchedulersWithSettings()
   const outcomes = await ipvs.batch(
     known.map((scheduler, index) => ({
       op: 'addService',

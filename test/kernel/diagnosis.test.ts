@@ -5,7 +5,7 @@ import { release } from 'node:os'
 import t from 'tap'
 import type { Diagnosis } from 'ipvs-netlink'
 
-import { makeBed, run, tcp, unloadIpvs } from './bed.js'
+import { loadSchedulersWithSettings, makeBed, run, tcp, unloadIpvs } from './bed.js'
 
 const find = ({ findings }: Diagnosis, code: string): { severity?: string; message?: string } =>
   findings.find((each) => each.code === code) ?? {}
@@ -22,6 +22,7 @@ t.test('before IPVS is loaded, and after', async (t) => {
   t.ok((schedulers?.length ?? 0) >= 13)
   t.equal(schedulers?.includes('twos'), !release().startsWith('6.1.'))
   // What it says can be loaded is, and nothing else.
+  await loadSchedulersWithSettings()
   for (const [port, scheduler] of (schedulers ?? []).entries()) {
     await ipvs.addService({ ...tcp, port: port + 1, scheduler })
   }

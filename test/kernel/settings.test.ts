@@ -8,7 +8,7 @@ import t from 'tap'
 import { openHost } from 'ipvs-netlink'
 import { ipvsSettingTable, kernelName } from '#lib/settings'
 
-import { makeBed, refusal, run, unloadIpvs } from './bed.js'
+import { loadSchedulersWithSettings, makeBed, refusal, run, unloadIpvs } from './bed.js'
 
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const isSince = (version: string): boolean => {
@@ -159,6 +159,7 @@ t.test('settings of estimators, which older kernels lack', async (t) => {
 t.test('settings of a scheduler, while it is loaded', async (t) => {
   const { host, ipvs } = await makeBed(t)
   const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
+  await loadSchedulersWithSettings()
   await ipvs.addService({ ...service, scheduler: 'lblc' })
   await ipvs.addService({ ...service, port: 81, scheduler: 'lblcr' })
   t.match(await host.ipvsSettings(), { lblcExpiration: 86400, lblcrExpiration: 86400 })
