@@ -8,7 +8,7 @@ import t from 'tap'
 import { addressAt } from 'ipvs-netlink'
 import type { Operation, VirtualServerState } from 'ipvs-netlink'
 
-import { makeBed, run, tcp } from './bed.js'
+import { makeBed, tcp } from './bed.js'
 
 const services = 30
 const each = 100
@@ -126,6 +126,5 @@ t.test('while a long table is read and changed, others have their turn', async (
   await calling
   t.equal((await adding)[0]?.destinations.length, 3000)
   t.ok(calls > 3, `another handle was called ${calls} times meanwhile`)
-  t.ok(turns > calls, `the loop went round ${turns} times`)
-  t.match(await run('ip', 'netns', 'list'), /bed/)
+  t.ok(turns > 20, `the loop went round ${turns} times`)
 })
