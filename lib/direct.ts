@@ -231,9 +231,10 @@ export class DirectWriter {
 
   #writeKey(words: Uint32Array, at: number, value: unknown, servicePort: number): boolean {
     if (typeof value !== 'object' || value === null) return false
-    const { address, port = servicePort } = value as Properties
+    const { address, port = servicePort, family } = value as Properties
     const word = typeof address === 'string' ? ipv4Word(address) : 0
-    if (word === 0 || !isPort(port) || !hasOnly(value, isDestinationName)) return false
+    const isPlain = word !== 0 && isPort(port) && (family === undefined || family === 'ipv4')
+    if (!isPlain || !hasOnly(value, isDestinationName)) return false
     const places = this.#places
     words[at + places.destinationPresent] = places.keyBits
     words[at + places.family] = familyNumbers.ipv4
