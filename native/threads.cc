@@ -1,7 +1,5 @@
 #include "threads.h"
 
-#include <pthread.h>
-
 #include <csignal>
 #include <utility>
 
@@ -44,13 +42,14 @@ void Threads::Queue(std::unique_ptr<Job> job) {
 }
 
 void Threads::Start() {
-  // Signals are for the threads that the process knows of.
+  // Signals are for the threads that the process knows of. On Linux the mask is the calling
+  // thread's; pthread_sigmask() would ask for a newer glibc than the binaries that we ship may.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  sigprocmask(SIG_SETMASK, &all, &before);
   threads_.emplace_back([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Threads::Run() {
