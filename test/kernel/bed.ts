@@ -58,9 +58,9 @@ export const datagrams = `
 const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
 
 /**
- * lblc and lblcr have settings in every namespace. A command that loads one holds IPVS's lock while the
- * module waits for namespaces that are being removed, and up to 6.12 those wait for that lock: for ever.
- * Loaded beforehand, nothing waits.
+ * lblc and lblcr have settings in every namespace. On 6.1 the first service that used lblc waited for ever
+ * while namespaces were being removed, twice: it seems that the command holds a lock, while it loads the
+ * module, that their removal waits for. Loaded beforehand, nothing waits.
  */
 export const loadSchedulersWithSettings = async (): Promise<void> => {
   await run('modprobe', '-a', 'ip_vs_lblc', 'ip_vs_lblcr')
