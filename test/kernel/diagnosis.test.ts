@@ -82,6 +82,36 @@ t.test('a tunnel of a real server', async (t) => {
   t.same(await severities(), ['RP_FILTER ok', 'TUNNEL ok'])
 })
 
+t.test("what fits into a director's tunnels, as the kernel reckons it", async (t) => {
+  const { host, inside } = await makeBed(t)
+  await inside('modprobe', 'fou')
+  await inside('ip', 'link', 'add', 'eth0', 'mtu', '1500', 'type', 'dummy')
+  await inside('ip', 'link', 'set', 'eth0', 'up')
+  const ends = ['local', '10.0.0.1', 'remote', '10.0.0.2', 'dev', 'eth0']
+  const gue = ['encap', 'gue', 'encap-sport', 'auto', 'encap-dport', '6080']
+  for (const [type, ...options] of [
+    ['ipip', ...ends],
+    ['gre', ...ends],
+    ['ipip', ...ends, ...gue],
+  ] as const) {
+    const tunnel = options.length > ends.length ? 'gue' : type
+    await inside('ip', 'link', 'add', tunnel, 'type', type, ...options)
+    const mtu = / mtu (\d+) /.exec(await inside('ip', 'link', 'show', 'dev', tunnel))?.[1]
+    // The next would be the same tunnel to the kernel, which has no two of them.
+    await inside('ip', 'link', 'delete', tunnel)
+    const profile = { role: 'director', forwarding: 'tun', tunnel, device: 'eth0' } as const
+    const narrow = find(await host.diagnose(profile), 'TUNNEL_MTU')
+    t.equal(narrow.severity, 'warning')
+    t.match(narrow.message, `at most ${mtu} bytes fit into ${tunnel} on eth0 (MTU 1500)`)
+    await inside('ip', 'link', 'set', 'eth0', 'mtu', String(1500 + 1500 - Number(mtu)))
+    t.match(find(await host.diagnose(profile), 'TUNNEL_MTU'), {
+      severity: 'ok',
+      message: 'Packets of 1500 bytes fit',
+    })
+    await inside('ip', 'link', 'set', 'eth0', 'mtu', '1500')
+  }
+})
+
 t.test('without privileges, in a user namespace, and with a read-only /proc/sys', async (t) => {
   const script = `
     import { openHost } from ${JSON.stringify(import.meta.resolve('ipvs-netlink'))}

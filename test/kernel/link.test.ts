@@ -198,3 +198,24 @@ t.test('a real server with the profile does not answer ARP for the VIP', async (
   t.equal(await speaks(), false, 'and asks in its own name')
   await preparation.undo()
 })
+
+t.test('nor is it found by neighbour discovery', async (t) => {
+  const bed = await makeBed(t)
+  const { host } = bed
+  const peer = await makeNeighbour(bed, `finds-${process.pid}`)
+  t.teardown(peer.close)
+  const address = '2001:db8::100'
+  const isFound = async (): Promise<boolean> => {
+    await peer.there('neighbour', 'flush', 'all')
+    await peer.run('ping', '-c', '1', '-W', '1', address).catch(() => '')
+    return (await peer.neighbour(address))?.lladdr !== undefined
+  }
+  await host.addVip({ address, device: 'eth0' })
+  t.equal(await isFound(), true, 'on the device it answers')
+  await host.deleteVip({ address, device: 'eth0' })
+  const profile = { forwarding: 'dr', vip: address, device: 'eth0' } as const
+  await host.prepareRealServer(profile)
+  const held = (await host.listAddresses('lo')).filter((each) => each.address === address)
+  t.match(held, [{ address, prefixLength: 128 }])
+  t.equal(await isFound(), false, 'with the profile it does not')
+})
