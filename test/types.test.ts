@@ -14,12 +14,15 @@ t.setTimeout(120_000)
 const preamble = [
   `import { host, ipvs, IpvsError, openIpvs } from 'ipvs-netlink'`,
   `import type { ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode } from 'ipvs-netlink'`,
-  `import type { Operation, Service, ServiceConfig, ServiceKey, Stats, Tunnel } from 'ipvs-netlink'`,
+  `import type { Operation, Persistence, Protocol, SchedulerFlag, Service, ServiceConfig, ServiceKey, Stats, Tunnel } from 'ipvs-netlink'`,
   `declare const tcp: { readonly protocol: 'tcp'; readonly address: string; readonly port: number }`,
+  `declare const udp: { readonly protocol: 'udp'; readonly address: string; readonly port: number }`,
+  // As a configuration file has it.
+  `declare const file: { protocol: Protocol; scheduler: string; flags: SchedulerFlag[]; onePacket: boolean; address: string; port: number }`,
   `declare const unknown: unknown`,
   `declare const signal: AbortSignal`,
-  `export type All = [ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode, Operation, Service, ServiceConfig, ServiceKey, Stats, Tunnel]`,
-  `export const all = [host, ipvs, IpvsError, openIpvs, tcp, unknown, signal]`,
+  `export type All = [ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode, Operation, Persistence, Protocol, SchedulerFlag, Service, ServiceConfig, ServiceKey, Stats, Tunnel]`,
+  `export const all = [host, ipvs, IpvsError, openIpvs, tcp, udp, file, unknown, signal]`,
 ]
 
 /** What passes, with what it shows. */
@@ -27,6 +30,15 @@ const right: Readonly<Record<string, string>> = {
   'an address service': `await ipvs.addService({ protocol: 'tcp', address: '10.0.0.1', port: 80 })`,
   'a fwmark service': `await ipvs.addService({ fwmark: 1, family: 'ipv6', scheduler: 'wlc' })`,
   'a scheduler that nobody knows': `await ipvs.addService({ ...tcp, scheduler: 'mine' })`,
+  'one packet at a time, where it may be': `await ipvs.addService({ ...udp, onePacket: true }); await ipvs.editService({ fwmark: 1, onePacket: true }); await ipvs.addService({ ...tcp, onePacket: false })`,
+  'one packet at a time, where only the file knows': `const { protocol, address, port, onePacket } = file; await ipvs.addService({ protocol, address, port, onePacket: true }); await ipvs.addService({ ...tcp, onePacket }); const service: ServiceConfig = { protocol, address, port, ...(onePacket && { onePacket: true }) }; await ipvs.editService(service)`,
+  'flags of their scheduler': `await ipvs.addService({ ...tcp, scheduler: 'sh', schedulerFlags: ['sh-port', 'sh-fallback', 'flag-3'] }); await ipvs.editService({ ...tcp, scheduler: 'mh', schedulerFlags: ['mh-port', 'mh-fallback'] })`,
+  'general flags of any scheduler': `await ipvs.addService({ ...tcp, schedulerFlags: ['flag-1'] }); await ipvs.addService({ ...tcp, scheduler: 'rr', schedulerFlags: ['flag-2'] }); await ipvs.addService({ ...tcp, scheduler: 'mine', schedulerFlags: ['flag-3'] })`,
+  'flags of a scheduler that only the file knows': `const { scheduler, flags } = file; await ipvs.addService({ ...tcp, scheduler, schedulerFlags: ['sh-port'] }); await ipvs.addService({ ...tcp, scheduler: 'rr', schedulerFlags: flags }); await ipvs.addService({ ...tcp, scheduler, schedulerFlags: flags })`,
+  'what is read, with another scheduler': `for (const service of await ipvs.listServices()) { await ipvs.editService({ ...service, scheduler: 'wrr' }); await ipvs.editService({ ...service, scheduler: 'sh', schedulerFlags: ['sh-port'] }) }`,
+  'a service that comes as an argument': `const add = async (service: ServiceConfig) => ipvs.addService(service); const edit: (service: ServiceConfig) => Promise<void> = ipvs.editService; return [add, edit]`,
+  'a length or a mask': `await ipvs.addService({ ...tcp, persistence: { prefixLength: 24 } }); await ipvs.addService({ ...tcp, persistence: { timeout: 1, netmask: '255.0.0.0' } }); await ipvs.patchService(tcp, { persistence: { netmask: '255.0.0.0', engine: null } })`,
+  'persistence that was read': `const { persistence } = await ipvs.getService(tcp); if (persistence) await ipvs.addService({ ...udp, persistence: { ...persistence, engine: 'sip' } }); return persistence?.prefixLength ?? persistence?.netmask`,
   'undefined is absent': `await ipvs.addService({ ...tcp, scheduler: undefined, persistence: { timeout: undefined } })`,
   'every tunnel': `const tunnels: Tunnel[] = [{ type: 'ipip' }, { type: 'gre', checksum: 'csum' }, { type: 'gue', port: 1, checksum: 'remcsum' }]; return tunnels`,
   'a tunnel of a tun destination': `await ipvs.addDestination(tcp, { address: '::1', forwarding: 'tun', tunnel: { type: 'gue', port: 1 } })`,
@@ -103,6 +115,46 @@ const wrong: Readonly<Record<string, readonly [code: string, complaint: RegExp]>
   'an unknown scheduler flag': [
     `await ipvs.addService({ ...tcp, scheduler: 'sh', schedulerFlags: ['sh-prot'] })`,
     /"sh-prot"/,
+  ],
+  'one packet at a time over tcp': [
+    `await ipvs.addService({ ...tcp, onePacket: true })`,
+    /'true' is not assignable/,
+  ],
+  'one packet at a time over sctp': [
+    `await ipvs.editService({ protocol: 'sctp', address: '10.0.0.1', port: 80, onePacket: true })`,
+    /'true' is not assignable/,
+  ],
+  'flags of sh with mh': [
+    `await ipvs.addService({ ...tcp, scheduler: 'mh', schedulerFlags: ['flag-1', 'sh-port'] })`,
+    /"sh-port"' is not assignable/,
+  ],
+  'flags of mh with sh': [
+    `await ipvs.editService({ ...tcp, scheduler: 'sh', schedulerFlags: ['mh-fallback'] })`,
+    /not assignable to type 'never'/,
+  ],
+  'flags of sh with a scheduler that has none': [
+    `await ipvs.addService({ ...tcp, scheduler: 'wrr', schedulerFlags: ['sh-port'] })`,
+    /not assignable to type 'never'/,
+  ],
+  'flags of sh with the default scheduler': [
+    `await ipvs.addService({ ...tcp, schedulerFlags: ['sh-fallback'] })`,
+    /not assignable to type 'never'/,
+  ],
+  'a length and a mask': [
+    `await ipvs.addService({ ...tcp, persistence: { prefixLength: 24, netmask: '255.255.255.0' } })`,
+    /'string' is not assignable to type 'undefined'/,
+  ],
+  'a length and a mask in a patch': [
+    `await ipvs.patchService(tcp, { persistence: { prefixLength: 24, netmask: '255.255.255.0' } })`,
+    /'string' is not assignable to type 'undefined'/,
+  ],
+  'a length and a mask in a batch': [
+    `await ipvs.batch([{ op: 'addService', service: { ...tcp, persistence: { prefixLength: 24, netmask: '255.255.255.0' } } }])`,
+    /'string' is not assignable to type 'undefined'/,
+  ],
+  'a length and a mask in a desired state': [
+    `await ipvs.apply([{ ...tcp, destinations: [], persistence: { prefixLength: 24, netmask: '255.255.255.0' } }])`,
+    /'string' is not assignable to type 'undefined'/,
   ],
   'a misspelt property': [`await ipvs.addService({ ...tcp, sheduler: 'rr' })`, /sheduler/],
   'a misspelt property of persistence': [

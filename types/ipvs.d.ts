@@ -8,7 +8,15 @@ import type { DestinationChanges, DestinationConfig, DestinationKey } from './de
 import type { Draining } from './drain.js'
 import type { Destination, Info, Service, Stats, VirtualServerState } from './observed.js'
 import type { Rules } from './rules.js'
-import type { ServiceChanges, ServiceConfig, ServiceKey } from './service.js'
+import type {
+  FittingService,
+  Protocol,
+  Scheduler,
+  SchedulerFlag,
+  ServiceChanges,
+  ServiceConfig,
+  ServiceKey,
+} from './service.js'
 import type { SyncDaemon, SyncDaemonConfig, SyncRole, TimeoutOverriding, Timeouts } from './sync.js'
 import type { Watching } from './watch.js'
 
@@ -225,14 +233,30 @@ export interface Ipvs
    * Rejects with `ERR_IPVS_SERVICE_EXISTS`, `ERR_IPVS_NO_SCHEDULER`,
    * `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
    */
-  addService(config: ServiceConfig, options?: AddOptions): Promise<void>
+  addService<
+    Transport extends Protocol | undefined,
+    Single extends boolean | undefined,
+    Flag extends SchedulerFlag,
+    Name extends Scheduler | undefined = 'wlc',
+  >(
+    config: FittingService<Transport, Single, Flag, Name>,
+    options?: AddOptions,
+  ): Promise<void>
   /**
    * Replaces all settings of a virtual service; what is left out gets its default. Connections and
    * destinations stay. `ipvsadm -E`. Kernel: `IPVS_CMD_SET_SERVICE`.
    *
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_SCHEDULER`, `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
    */
-  editService(config: ServiceConfig, options?: CallOptions): Promise<void>
+  editService<
+    Transport extends Protocol | undefined,
+    Single extends boolean | undefined,
+    Flag extends SchedulerFlag,
+    Name extends Scheduler | undefined = 'wlc',
+  >(
+    config: FittingService<Transport, Single, Flag, Name>,
+    options?: CallOptions,
+  ): Promise<void>
   /**
    * Changes the named settings of a virtual service and keeps all others: reads it and replaces it
    * on one trip to the worker, though not atomically, since the kernel only replaces. Rejects as
