@@ -1,7 +1,6 @@
-// What the compiler catches and what it lets pass, for a program with strict settings; and that
-// every public name is documented. Each example is one line of one module that is compiled in memory.
+// What the compiler catches and what it lets pass, for a program with strict settings. Each example is
+// one line of one module that is compiled in memory.
 
-import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import t from 'tap'
@@ -362,14 +361,10 @@ const compile = (): ts.Program => {
         ? ts.createSourceFile(path, source, target)
         : files.getSourceFile(path, target, ...others),
   }
-  return ts.createProgram([moduleName, ...entries], options, compilerHost)
+  return ts.createProgram([moduleName], options, compilerHost)
 }
 
-/** Each entry of the package, as it is built. */
-const entries = ['index', 'testing', 'prometheus'].map((name) => `${root}dist/${name}.d.ts`)
-
 const program = compile()
-const checker = program.getTypeChecker()
 
 /** What the compiler says, by line of the module. */
 const complaints = new Map<number, string>()
@@ -392,103 +387,4 @@ examples.forEach(({ title, code, complaint }, index) => {
     if (complaint) t.match(said ?? 'nothing', complaint, code)
     else t.equal(said, undefined, code)
   })
-})
-
-// Documentation.
-
-const typeFiles = readdirSync(`${root}types`).filter(
-  (name) => name.endsWith('.d.ts') && name !== 'addon.d.ts',
-)
-
-const exportsOf = (path: string): ts.Symbol[] => {
-  const file = program.getSourceFile(path)
-  const symbol = file && checker.getSymbolAtLocation(file)
-  if (!symbol) throw new Error(`${path} is no module of the program`)
-  return checker.getExportsOfModule(symbol)
-}
-
-t.test('whatever types/ describes is exported, but for the addon', async (t) => {
-  const exported = entries.flatMap(exportsOf).map(({ name }) => name)
-  for (const file of typeFiles) {
-    const names = exportsOf(`${root}types/${file}`).map(({ name }) => name)
-    t.ok(names.length > 0, file)
-    for (const name of names) t.ok(exported.includes(name), `${file}: ${name}`)
-  }
-})
-
-/** The text right before a node, where it is a documentation comment. */
-const commentOf = (node: ts.Node): string => {
-  const text = node.getSourceFile().text
-  const ranges = ts.getLeadingCommentRanges(text, node.pos) ?? []
-  const last = ranges.at(-1)
-  const comment = last ? text.slice(last.pos, last.end) : ''
-  return comment.startsWith('/**') ? comment.replaceAll(/[/*\s]+/g, ' ').trim() : ''
-}
-
-/** The members of a type as it is written: not of the types that it names. */
-const membersOf = (node: ts.Node): ts.Node[] => {
-  if (ts.isInterfaceDeclaration(node) || ts.isTypeLiteralNode(node)) return [...node.members]
-  if (ts.isTypeAliasDeclaration(node)) return membersOf(node.type)
-  if (ts.isParenthesizedTypeNode(node)) return membersOf(node.type)
-  if (ts.isUnionTypeNode(node) || ts.isIntersectionTypeNode(node)) {
-    return node.types.flatMap(membersOf)
-  }
-  return []
-}
-
-t.test('every public type and every member of it has a documentation comment', async (t) => {
-  let members = 0
-  for (const file of typeFiles) {
-    for (const symbol of exportsOf(`${root}types/${file}`)) {
-      for (const node of symbol.declarations ?? []) {
-        t.not(commentOf(node), '', `${file}: ${symbol.name}`)
-        for (const member of membersOf(node)) {
-          ++members
-          const name = (member as ts.NamedDeclaration).name?.getText() ?? member.getText()
-          t.not(commentOf(member), '', `${file}: ${symbol.name}.${name}`)
-        }
-      }
-    }
-  }
-  t.ok(members > 100, 'they were found')
-})
-
-t.test('every code of an error is documented', async (t) => {
-  const code = exportsOf(`${root}types/error.d.ts`).find(({ name }) => name === 'IpvsErrorCode')
-  const [alias] = code?.declarations ?? []
-  if (!alias || !ts.isTypeAliasDeclaration(alias) || !ts.isUnionTypeNode(alias.type)) {
-    return t.fail('IpvsErrorCode is no union')
-  }
-  t.ok(alias.type.types.length > 20)
-  // The comment of a code stands before its bar.
-  const text = alias.getSourceFile().text
-  for (const { pos, end } of alias.type.types) {
-    const before = text.slice(0, pos).trimEnd().replace(/\|$/, '').trimEnd()
-    t.match(before, /\*\/$/, text.slice(pos, end).trim())
-  }
-  return undefined
-})
-
-t.test('every value that is exported has a documentation comment', async (t) => {
-  const values = entries.flatMap(exportsOf).filter(({ flags }) => {
-    const { Class, Variable, Function: func, Alias } = ts.SymbolFlags
-    return (flags & (Class | Variable | func | Alias)) !== 0
-  })
-  const found = values.map((symbol) =>
-    (symbol.flags & ts.SymbolFlags.Alias) !== 0 ? checker.getAliasedSymbol(symbol) : symbol,
-  )
-  const shown = found.filter(({ flags }) => (flags & ts.SymbolFlags.Value) !== 0)
-  t.same(shown.map(({ name }) => name).sort(), [
-    'IpvsCollector',
-    'IpvsError',
-    'addressAt',
-    'createFakeIpvs',
-    'host',
-    'ipvs',
-    'openHost',
-    'openIpvs',
-  ])
-  for (const symbol of shown) {
-    t.not(ts.displayPartsToString(symbol.getDocumentationComment(checker)), '', symbol.name)
-  }
 })

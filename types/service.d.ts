@@ -33,7 +33,7 @@ export interface AddressServiceKey {
    * @maximum 65535
    */
   readonly port: number
-  /** Such a service has no mark. */
+  /** Absent: such a service has no mark. */
   readonly fwmark?: undefined
 }
 
@@ -49,11 +49,11 @@ export interface FwmarkServiceKey {
   readonly fwmark: number
   /** Family of the packets. Default `'ipv4'`. The same mark may serve both families. */
   readonly family?: Family | undefined
-  /** Such a service has none: any protocol. */
+  /** Absent: such a service takes any protocol. */
   readonly protocol?: undefined
-  /** Such a service has none: any address. */
+  /** Absent: such a service takes any address. */
   readonly address?: undefined
-  /** Such a service has none: any port. */
+  /** Absent: such a service takes any port. */
   readonly port?: undefined
 }
 
@@ -63,7 +63,7 @@ export type ServiceKey = AddressServiceKey | FwmarkServiceKey
 /**
  * Scheduler by its kernel name, up to 15 characters; the module is `ip_vs_<name>` and is loaded by
  * the kernel at first use. Any name is accepted, the known ones are listed for completion. `twos`
- * is in kernels from 6.5 on.
+ * is in kernels from 6.5 on. With `none` a service has no scheduler, and gets no new connections.
  *
  * Kernel: `IPVS_SVC_ATTR_SCHED_NAME`, NUL-terminated text. Unknown: `ERR_IPVS_NO_SCHEDULER`.
  */
@@ -87,7 +87,7 @@ export type Scheduler =
 /**
  * Scheduler flags, as `ipvsadm -b` names them.
  *
- * Kernel: bits of `IPVS_SVC_ATTR_FLAGS`. `IP_VS_SVC_F_SCHED1` 0x08 is `sh-fallback`, `mh-fallback`
+ * Kernel: bits of `IPVS_SVC_ATTR_FLAGS`, two u32 (the flags, and a mask of those to set). `IP_VS_SVC_F_SCHED1` 0x08 is `sh-fallback`, `mh-fallback`
  * or `flag-1`; `IP_VS_SVC_F_SCHED2` 0x10 is `sh-port`, `mh-port` or `flag-2`; `IP_VS_SVC_F_SCHED3`
  * 0x20 is `flag-3`. The `sh-` and `mh-` names are refused with another scheduler; see
  * {@link FittingService} for when the compiler says so.
