@@ -140,8 +140,9 @@ export interface Host extends AsyncDisposable {
   /**
    * Adds a virtual address: IPv4 as /32 with a label, IPv6 as /128 without duplicate-address
    * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
-   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED`, before it is added, when it is to be announced on
-   * a device that is down or has no Ethernet address. Kernel: `RTM_NEWADDR`.
+   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED` for an IPv6 address where IPv6 is switched off, and,
+   * before it is added, when it is to be announced on a device that is down or has no Ethernet address.
+   * Kernel: `RTM_NEWADDR`.
    */
   addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
   /**
