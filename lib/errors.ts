@@ -12,6 +12,7 @@ const brand = Symbol.for('ipvs-netlink.IpvsError')
 
 /** Whatever the kernel or this machine refuses. Match on {@link code}. */
 export class IpvsError extends Error implements IpvsErrorDetails {
+  /** `'IpvsError'`. */
   override readonly name = 'IpvsError'
   readonly code: IpvsErrorCode
   readonly errno: number

@@ -225,7 +225,10 @@ class HostHandle implements Host {
   }
 }
 
-/** The settings and addresses of another network namespace. */
+/**
+ * The settings and addresses of another network namespace. Rejects with `ERR_IPVS_NO_NETNS`,
+ * `ERR_HOST_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN) and `ERR_IPVS_NOT_AVAILABLE`.
+ */
 export const openHost = async (options?: OpenOptions): Promise<Host> =>
   new HostHandle(options).open()
 

@@ -94,13 +94,15 @@ const refused = (why: string, by: 'ipvs' | 'host' = 'ipvs'): Meaning => ({
   why,
 })
 
+const noIpv6 = 'this kernel has no IPv6, or it is switched off'
+
 /** Why the kernel does not take a destination, where it says no more than EINVAL. */
 const badDestination = (): Meaning =>
   refused(
     "the address is not one of a machine that can be reached from here, or its family is not its service's while a synchronisation daemon runs; from Linux 6.2 on also when there are as many of them as its estimators can count",
   )
 const badThresholds = (): Meaning => refused('the lower threshold would be above the upper one')
-const noFamilySupport = (): Meaning => refused('this kernel has no IPv6, or it is switched off')
+const noFamilySupport = (): Meaning => refused(noIpv6)
 
 /** Where the rest of a service was checked before it was sent. */
 const noEstimators =
@@ -170,6 +172,7 @@ const meanings: Readonly<
       why: 'a daemon of this role is running already; stop it first',
     }),
     [ENODEV]: () => refused('there is no such network device'),
+    [EAFNOSUPPORT]: noFamilySupport,
     [ENETUNREACH]: () => refused('the device is down or has no address to send from'),
     [EINVAL]: () =>
       refused(
@@ -190,6 +193,13 @@ const meanings: Readonly<
   },
   RTM_NEWADDR: {
     [EEXIST]: () => ({ code: 'ERR_HOST_ADDRESS_EXISTS', why: 'the device has it already' }),
+    // Whoever lacks a capability is answered EPERM.
+    [EACCES]: () =>
+      refused(
+        'IPv6 is switched off on this device (net.ipv6.conf.<device>.disable_ipv6 is 1)',
+        'host',
+      ),
+    [EOPNOTSUPP]: () => refused(noIpv6, 'host'),
   },
   RTM_DELADDR: {
     [EADDRNOTAVAIL]: () => ({

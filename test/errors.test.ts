@@ -172,6 +172,40 @@ for (const [what, code, words] of meanings) {
   })
 }
 
+// Every other way in which the kernel refuses a command: commands, errno, code, words.
+const others = [
+  ['SET_SERVICE GET_SERVICE GET_DEST', 'EPERM', 'ERR_IPVS_PERMISSION', /initial user namespace/],
+  ['NEW_DEST DEL_DAEMON SET_CONFIG', 'EPERM', 'ERR_IPVS_PERMISSION', /initial user namespace/],
+  ['SET_DEST DEL_DEST GET_DEST', 'ESRCH', 'ERR_IPVS_NO_SERVICE', /no such service/],
+  ['NEW_DAEMON', 'EEXIST', 'ERR_IPVS_DAEMON_RUNNING', /stop it first/],
+  ['NEW_DAEMON', 'ENODEV', 'ERR_IPVS_REFUSED', /no such network device/],
+  ['NEW_DAEMON', 'ENETUNREACH', 'ERR_IPVS_REFUSED', /down or has no address/],
+  ['NEW_DAEMON', 'EINVAL', 'ERR_IPVS_REFUSED', /another family than its service/],
+  ['DEL_DAEMON', 'ESRCH', 'ERR_IPVS_NO_DAEMON', /no daemon of this role/],
+  ['NEW_SERVICE', 'EINVAL', 'ERR_IPVS_REFUSED', /estimators/],
+  ['NEW_DEST SET_DEST', 'EINVAL', 'ERR_IPVS_REFUSED', /reached from here.*estimators/],
+  ['NEW_DEST SET_DEST', 'ERANGE', 'ERR_IPVS_REFUSED', /lower threshold would be above/],
+  ['SET_CONFIG', 'EINVAL', 'ERR_IPVS_REFUSED', /longer than the kernel can hold/],
+  ['NEW_SERVICE SET_SERVICE DEL_SERVICE', 'EAFNOSUPPORT', 'ERR_IPVS_REFUSED', /has no IPv6/],
+  ['GET_SERVICE GET_DEST ZERO', 'EAFNOSUPPORT', 'ERR_IPVS_REFUSED', /has no IPv6/],
+  ['NEW_DEST SET_DEST DEL_DEST', 'EAFNOSUPPORT', 'ERR_IPVS_REFUSED', /has no IPv6/],
+  ['NEW_DAEMON', 'EAFNOSUPPORT', 'ERR_IPVS_REFUSED', /has no IPv6/],
+  ['ZERO GET_DAEMON', 'EOPNOTSUPP', 'ERR_IPVS_REFUSED', /ENOTSUP|EOPNOTSUPP/],
+  ['GET_SERVICE GET_DEST GET_DAEMON', 'EBUSY', 'ERR_IPVS_REFUSED', /EBUSY/],
+  ['NEW_SERVICE NEW_DEST NEW_DAEMON', 'ENOMEM', 'ERR_IPVS_REFUSED', /ENOMEM/],
+  ['NEW_SERVICE NEW_DEST NEW_DAEMON', 'ENOPROTOOPT', 'ERR_IPVS_REFUSED', /ENOPROTOOPT/],
+] as const
+
+for (const [commands, name, code, words] of others) {
+  t.test(`${name} for ${commands} is ${code}`, async (t) => {
+    for (const command of commands.split(' ')) {
+      const error = refused(command, name)
+      t.equal(error.code, code, command)
+      t.match(error.message, words, command)
+    }
+  })
+}
+
 t.test('whatever a kernel refused in the captures has a code and an explanation', async (t) => {
   const specific = new Set(['EEXIST', 'ENOENT', 'ESRCH'])
   for (const { kernel, lines } of captures) {
@@ -263,7 +297,8 @@ const hostMeanings = [
   ['RTM_NEWADDR', 'EEXIST', 'ERR_HOST_ADDRESS_EXISTS', /has it already/],
   ['RTM_NEWADDR', 'ENODEV', 'ERR_HOST_NO_DEVICE', /no such network device/],
   ['RTM_NEWADDR', 'EPERM', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN/],
-  ['RTM_NEWADDR', 'EACCES', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN/],
+  ['RTM_NEWADDR', 'EACCES', 'ERR_HOST_REFUSED', /IPv6 is switched off on this device/],
+  ['RTM_NEWADDR', 'EOPNOTSUPP', 'ERR_HOST_REFUSED', /has no IPv6/],
   ['RTM_NEWADDR', 'EINVAL', 'ERR_HOST_REFUSED', /EINVAL/],
   ['RTM_DELADDR', 'EADDRNOTAVAIL', 'ERR_HOST_NO_ADDRESS', /no such address/],
   ['RTM_DELADDR', 'ENODEV', 'ERR_HOST_NO_DEVICE', /no such network device/],
@@ -324,6 +359,7 @@ t.test('every code that can be made is documented', async (t) => {
   const documented = new Set([...docs.matchAll(/'(ERR_\w+)'/g)].map(([, code]) => code))
   const made = [
     ...meanings.map(([, code]) => code),
+    ...others.map(([, , code]) => code),
     ...stages.flatMap(([, , changing, reading]) => [changing, reading]),
     ...hostMeanings.map(([, , code]) => code),
     closedError('x').code,

@@ -29,12 +29,17 @@ export interface ConnectionEntry {
    * sctp such as `ESTABLISHED`, `INIT`, `CLOSED`; for templates `NONE`, `ASSURED`.
    */
   readonly state: string
-  /** Seconds until the entry goes if nothing arrives. */
+  /** Seconds until the entry goes if nothing arrives, from 0 on. */
   readonly expires: number
   /** Whether it stands for a client's persistence, not for a connection. */
   readonly template: boolean
   /** What a persistence engine keeps with it, such as a SIP Call-ID. */
-  readonly persistence?: { readonly engine: string; readonly data: string }
+  readonly persistence?: {
+    /** See {@link PersistenceTerms.engine}. */
+    readonly engine: string
+    /** What it goes by, of sip the Call-ID; up to 255 characters. */
+    readonly data: string
+  }
 }
 
 /** Which entries are wanted; all of them when empty. */

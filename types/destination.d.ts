@@ -5,7 +5,8 @@ export interface DestinationKey {
   /**
    * Address of the real server, numeric. Its family may differ from the service's only with `tun`
    * forwarding. Unspecified, multicast, broadcast, IPv4-mapped and (IPv6) link-local addresses are
-   * refused.
+   * refused. This machine can be one of its own real servers: packets for an address of its own, such as
+   * `127.0.0.1` or the VIP, go to its own sockets, with `nat` on whatever port is given.
    *
    * Kernel: `IPVS_DEST_ATTR_ADDR`, 4 or 16 bytes in network order, and `IPVS_DEST_ATTR_ADDR_FAMILY`.
    */

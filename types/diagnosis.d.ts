@@ -13,7 +13,7 @@ export interface DiagnosisProfile {
    * global scope, but for `lo` and tunnels.
    */
   readonly device?: string | readonly string[] | undefined
-  /** Role `realServer`: the director's address, to be compared with the way back. */
+  /** Role `realServer`: the director's address, to be compared with the way back. Without, it is not. */
   readonly director?: string | undefined
   /** Forwarding `tun`: how it is encapsulated. Default `'ipip'`. */
   readonly tunnel?: 'ipip' | 'gue' | 'gre' | undefined

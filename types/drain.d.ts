@@ -57,7 +57,7 @@ export interface DrainOptions extends CallOptions {
    * of weight 0; with 1 they do not, and nothing is lost by leaving `persistent` out.
    */
   readonly waitFor?: DrainCondition | readonly DrainCondition[] | undefined
-  /** Told after each look. What it throws ends the drain as an abort does. */
+  /** Told after each look; nobody is by default. What it throws ends the drain as an abort does. */
   readonly onProgress?: ((progress: DrainProgress) => void) | undefined
 }
 

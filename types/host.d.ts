@@ -90,8 +90,8 @@ export interface ForwardOptions extends CallOptions {
  * The settings and addresses of one network namespace. Nothing here survives a reboot, but for the
  * settings that {@link Host.persist} wrote to a file.
  *
- * Every call rejects with a `TypeError` or `RangeError` for wrong arguments, before anything is
- * touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
+ * Every call rejects with a `TypeError` or `RangeError` (`ERR_INVALID_ARG_TYPE`,
+ * `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) for wrong arguments, before anything is touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
  * `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_NO_NETNS`, `ERR_IPVS_TIMEOUT`, `ERR_IPVS_MALFORMED_REPLY` or
  * `ERR_IPVS_CLOSED`; a change of an address also with `ERR_IPVS_OUTCOME_UNKNOWN`. Only further codes
  * are listed below. The calls of one handle are carried out one after the other, in their order.
@@ -114,7 +114,8 @@ export interface Host extends AsyncDisposable {
   setSysctl(name: string, value: string | number | boolean, options?: CallOptions): Promise<void>
   /**
    * Without `on`: answers whether this machine forwards packets. With it: sets it. A NAT director
-   * needs it. `net.ipv4.ip_forward`, or `net.ipv6.conf.all.forwarding`.
+   * needs it. `net.ipv4.ip_forward`, or `net.ipv6.conf.all.forwarding`. Rejects with
+   * `ERR_HOST_NO_SYSCTL` where the kernel has no IPv6.
    */
   ipForward(options?: ForwardOptions): Promise<boolean>
   /** Sets it, and answers what it is then. */
@@ -139,8 +140,9 @@ export interface Host extends AsyncDisposable {
   /**
    * Adds a virtual address: IPv4 as /32 with a label, IPv6 as /128 without duplicate-address
    * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
-   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED`, before it is added, when it is to be announced on
-   * a device that is down or has no Ethernet address. Kernel: `RTM_NEWADDR`.
+   * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED` for an IPv6 address where IPv6 is switched off, and,
+   * before it is added, when it is to be announced on a device that is down or has no Ethernet address.
+   * Kernel: `RTM_NEWADDR`.
    */
   addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
   /**

@@ -8,14 +8,22 @@ import type { DestinationChanges, DestinationConfig, DestinationKey } from './de
 import type { Draining } from './drain.js'
 import type { Destination, Info, Service, Stats, VirtualServerState } from './observed.js'
 import type { Rules } from './rules.js'
-import type { ServiceChanges, ServiceConfig, ServiceKey } from './service.js'
+import type {
+  FittingService,
+  Protocol,
+  Scheduler,
+  SchedulerFlag,
+  ServiceChanges,
+  ServiceConfig,
+  ServiceKey,
+} from './service.js'
 import type { SyncDaemon, SyncDaemonConfig, SyncRole, TimeoutOverriding, Timeouts } from './sync.js'
 import type { Watching } from './watch.js'
 
 /** The last argument of every call. */
 export interface CallOptions {
   /**
-   * Gives the call up. What was not sent yet is not sent; what was sent is carried out by the
+   * Gives the call up; without it nothing does. What was not sent yet is not sent; what was sent is carried out by the
    * kernel all the same, and the message of the `AbortError` says so.
    */
   readonly signal?: AbortSignal | undefined
@@ -208,8 +216,9 @@ export type OperationOutcome =
  * `RangeError` (codes `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) that
  * names the property, the value and what is allowed; unknown properties are refused. What the
  * kernel refuses is an `IpvsError`. Every call may reject with `ERR_IPVS_PERMISSION` (every command
- * needs CAP_NET_ADMIN in the initial user namespace), `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_CLOSED`
- * and `ERR_IPVS_MALFORMED_REPLY`; every call with `ERR_IPVS_TIMEOUT` when the kernel is silent and
+ * needs CAP_NET_ADMIN in the initial user namespace), `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_CLOSED`,
+ * `ERR_IPVS_MALFORMED_REPLY` and, for whatever has no code of its own (no memory, no IPv6 in this kernel),
+ * `ERR_IPVS_REFUSED`; every call with `ERR_IPVS_TIMEOUT` when the kernel is silent and
  * nothing was changed, every change with `ERR_IPVS_OUTCOME_UNKNOWN` when it may have been made. Only
  * further codes are listed below.
  *
@@ -223,16 +232,33 @@ export interface Ipvs
    * `ipvsadm -A`. Kernel: `IPVS_CMD_NEW_SERVICE`.
    *
    * Rejects with `ERR_IPVS_SERVICE_EXISTS`, `ERR_IPVS_NO_SCHEDULER`,
-   * `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
+   * `ERR_IPVS_NO_PERSISTENCE_ENGINE`; from Linux 6.2 on with `ERR_IPVS_REFUSED` when the kernel's estimators
+   * have as many services and destinations as they can count.
    */
-  addService(config: ServiceConfig, options?: AddOptions): Promise<void>
+  addService<
+    Transport extends Protocol | undefined,
+    Single extends boolean | undefined,
+    Flag extends SchedulerFlag,
+    Name extends Scheduler | undefined = 'wlc',
+  >(
+    config: FittingService<Transport, Single, Flag, Name>,
+    options?: AddOptions,
+  ): Promise<void>
   /**
    * Replaces all settings of a virtual service; what is left out gets its default. Connections and
    * destinations stay. `ipvsadm -E`. Kernel: `IPVS_CMD_SET_SERVICE`.
    *
    * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_SCHEDULER`, `ERR_IPVS_NO_PERSISTENCE_ENGINE`.
    */
-  editService(config: ServiceConfig, options?: CallOptions): Promise<void>
+  editService<
+    Transport extends Protocol | undefined,
+    Single extends boolean | undefined,
+    Flag extends SchedulerFlag,
+    Name extends Scheduler | undefined = 'wlc',
+  >(
+    config: FittingService<Transport, Single, Flag, Name>,
+    options?: CallOptions,
+  ): Promise<void>
   /**
    * Changes the named settings of a virtual service and keeps all others: reads it and replaces it
    * on one trip to the worker, though not atomically, since the kernel only replaces. Rejects as
@@ -254,7 +280,10 @@ export interface Ipvs
   listServices(options?: ReadOptions): Promise<Service[]>
   /**
    * Adds a destination to a service. `ipvsadm -a`. Kernel: `IPVS_CMD_NEW_DEST`.
-   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_DESTINATION_EXISTS`.
+   *
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_DESTINATION_EXISTS`; with `ERR_IPVS_REFUSED` when this
+   * machine has no route to the address, when it is of another family than the service's while a
+   * synchronisation daemon runs, and when there are too many, as for {@link addService}.
    */
   addDestination(
     key: ServiceKey,
@@ -264,7 +293,8 @@ export interface Ipvs
   /**
    * Replaces all settings of a destination; what is left out gets its default. Connections stay.
    * `ipvsadm -e`. Kernel: `IPVS_CMD_SET_DEST`.
-   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`.
+   * Rejects with `ERR_IPVS_NO_SERVICE`, `ERR_IPVS_NO_DESTINATION`, and `ERR_IPVS_REFUSED` as
+   * {@link addDestination}.
    */
   editDestination(
     key: ServiceKey,

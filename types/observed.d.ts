@@ -8,29 +8,32 @@ import type { Family, Persistence, Protocol, SchedulerFlag } from './service.js'
  *
  * The kernel refreshes them every 2 seconds, so they are 0 to 2 seconds old; with the sysctl
  * `net.ipv4.vs.run_estimation` at 0 they stand still. Totals count since the entry was created or
- * last zeroed, in 64 bits (`IPVS_SVC_ATTR_STATS64`); as `number` they are exact to 2^53, as
- * `bigint` (option `{ bigint: true }`) always.
+ * last zeroed; as `number` they are exact to 2^53, as `bigint` (option `{ bigint: true }`) always.
+ *
+ * Kernel: the nest `IPVS_SVC_ATTR_STATS64` or `IPVS_DEST_ATTR_STATS64`, all of it u64. Kernels before 4.1
+ * have only the nest `IPVS_SVC_ATTR_STATS` or `IPVS_DEST_ATTR_STATS`, where all but the bytes is u32 and
+ * begins again at 0 after 2^32-1. Of the namespace: `/proc/net/ip_vs_stats`.
  */
 export interface Stats<Total extends number | bigint = number> {
-  /** Connections scheduled. `IPVS_STATS_ATTR_CONNS`. */
+  /** Connections scheduled. `IPVS_STATS_ATTR_CONNS`, u64. */
   readonly connections: Total
-  /** Packets from clients. `IPVS_STATS_ATTR_INPKTS`. */
+  /** Packets from clients. `IPVS_STATS_ATTR_INPKTS`, u64. */
   readonly packetsIn: Total
-  /** Packets to clients; stays 0 where replies bypass the director (`dr`, `tun`). `IPVS_STATS_ATTR_OUTPKTS`. */
+  /** Packets to clients; stays 0 where replies bypass the director (`dr`, `tun`). `IPVS_STATS_ATTR_OUTPKTS`, u64. */
   readonly packetsOut: Total
-  /** Bytes from clients. `IPVS_STATS_ATTR_INBYTES`. */
+  /** Bytes from clients. `IPVS_STATS_ATTR_INBYTES`, u64. */
   readonly bytesIn: Total
-  /** Bytes to clients. `IPVS_STATS_ATTR_OUTBYTES`. */
+  /** Bytes to clients. `IPVS_STATS_ATTR_OUTBYTES`, u64. */
   readonly bytesOut: Total
-  /** `IPVS_STATS_ATTR_CPS`. */
+  /** Connections scheduled a second. `IPVS_STATS_ATTR_CPS`, u64. */
   readonly connectionsPerSecond: number
-  /** `IPVS_STATS_ATTR_INPPS`. */
+  /** Packets from clients a second. `IPVS_STATS_ATTR_INPPS`, u64. */
   readonly packetsInPerSecond: number
-  /** `IPVS_STATS_ATTR_OUTPPS`. */
+  /** Packets to clients a second. `IPVS_STATS_ATTR_OUTPPS`, u64. */
   readonly packetsOutPerSecond: number
-  /** Bytes, not bits. `IPVS_STATS_ATTR_INBPS`. */
+  /** Bytes (not bits) from clients a second. `IPVS_STATS_ATTR_INBPS`, u64. */
   readonly bytesInPerSecond: number
-  /** Bytes, not bits. `IPVS_STATS_ATTR_OUTBPS`. */
+  /** Bytes (not bits) to clients a second. `IPVS_STATS_ATTR_OUTBPS`, u64. */
   readonly bytesOutPerSecond: number
 }
 
@@ -61,7 +64,10 @@ export interface ObservedServiceSettings<Total extends number | bigint = number>
   /** See {@link ServiceSettings.onePacket}. */
   readonly onePacket: boolean
   /** See {@link Persistence}. Absent when the service is not persistent. */
-  readonly persistence?: Persistence & { readonly timeout: number }
+  readonly persistence?: Persistence & {
+    /** See {@link PersistenceTerms.timeout}. */
+    readonly timeout: number
+  }
   /** Observed; ignored when the service is written back. */
   readonly stats: Stats<Total>
 }

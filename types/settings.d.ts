@@ -101,7 +101,9 @@ export interface KnownIpvsSettings {
    * loaded.
    */
   readonly lblcExpiration?: number | undefined
-  /** As {@link lblcExpiration}, for `lblcr`. `lblcr_expiration`, with the module `ip_vs_lblcr`. */
+  /**
+   * As {@link lblcExpiration}, default too, for `lblcr`. `lblcr_expiration`, with the module `ip_vs_lblcr`.
+   */
   readonly lblcrExpiration?: number | undefined
   /**
    * A real server of a `nat` service whose reply belongs to no connection is told so by ICMP

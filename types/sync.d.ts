@@ -9,7 +9,10 @@ export type SyncRole = 'master' | 'backup'
 export interface SyncDaemonConfig {
   /** Both may run at once in one namespace, started one after the other. */
   readonly role: SyncRole
-  /** Network device of the multicast traffic. It must be up. `IPVS_DAEMON_ATTR_MCAST_IFN`. */
+  /**
+   * Network device of the multicast traffic, by its name of up to 15 characters. It must be up.
+   * `IPVS_DAEMON_ATTR_MCAST_IFN`, NUL-terminated text.
+   */
   readonly interface: string
   /**
    * Directors with the same number share their connections; a backup takes those of any number when
@@ -18,16 +21,21 @@ export interface SyncDaemonConfig {
   readonly syncId?: number | undefined
   /**
    * Longest synchronisation message, in bytes: for a master 1 to 65507 (65487 with an IPv6 group),
-   * for a backup from 1024 on. Default: what fits into the device's MTU, at most 1472 or 1452 for a
+   * for a backup no less than 1024, to which the kernel would raise it. Default: what fits into the device's MTU, at most 1472 or 1452 for a
    * master. `IPVS_DAEMON_ATTR_SYNC_MAXLEN`, u16.
    */
   readonly maxLength?: number | undefined
   /**
-   * Multicast group, 224.0.0.0/4 or ff00::/8. Default 224.0.0.81. `IPVS_DAEMON_ATTR_MCAST_GROUP` or
-   * `IPVS_DAEMON_ATTR_MCAST_GROUP6`.
+   * Multicast group, 224.0.0.0/4 or ff00::/8. Default 224.0.0.81. `IPVS_DAEMON_ATTR_MCAST_GROUP`, 4
+   * bytes, or `IPVS_DAEMON_ATTR_MCAST_GROUP6`, 16 bytes, in network order.
    */
   readonly group?: string | undefined
-  /** UDP port, 1 to 65535. Default 8848. `IPVS_DAEMON_ATTR_MCAST_PORT`, u16. */
+  /**
+   * UDP port, 1 to 65535. Default 8848. With the sysctl `net.ipv4.vs.sync_ports` above 1 it is the first
+   * of that many, one for each thread; after 65535 the kernel goes on at 0 without a word. That is not
+   * refused here, since the kernel looks at the setting when it starts the daemon, and at no other
+   * time. `IPVS_DAEMON_ATTR_MCAST_PORT`, u16 in host order.
+   */
   readonly port?: number | undefined
   /** Hops that the traffic may take, 1 to 255. Default 1. `IPVS_DAEMON_ATTR_MCAST_TTL`, u8. */
   readonly ttl?: number | undefined
@@ -38,7 +46,10 @@ export type SyncDaemon = Required<{
   [Key in keyof SyncDaemonConfig]: NonNullable<SyncDaemonConfig[Key]>
 }>
 
-/** How long connections without traffic are kept, in seconds, for the whole namespace. */
+/**
+ * How long connections without traffic are kept, in seconds, 1 to 21,474,836, for the whole namespace. The
+ * kernel itself refuses what exceeds (2^31-1)/HZ, 8,589,934 on Debian.
+ */
 export interface Timeouts {
   /** Established TCP connections. Kernel's default 900. `IPVS_CMD_ATTR_TIMEOUT_TCP`, u32. */
   readonly tcp: number
@@ -66,6 +77,7 @@ export interface TimeoutOverriding {
    * can put them back when it ends: `await using held = await ipvs.overrideTimeouts({ tcp: 7200 })`
    * (Node 24 or TypeScript), or `await held.undo()`.
    * The kernel has one value for each in a namespace, so this is for the one program that owns them.
+   * Rejects as {@link Ipvs.setTimeouts}.
    */
   overrideTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<TimeoutOverride>
 }

@@ -49,6 +49,12 @@ size_t ChunkLength(const uint8_t* operations, size_t count) {
   return length;
 }
 
+bool AllAreRefused(const std::vector<Outcome>& outcomes, int error) {
+  return std::all_of(outcomes.begin(), outcomes.end(), [error](const Outcome& outcome) {
+    return netlink::IsRefusal(outcome, error);
+  });
+}
+
 bool IsSilence(const Outcome& outcome) {
   const bool waited = outcome.stage == Stage::kReply || outcome.stage == Stage::kFamily;
   return waited && outcome.error == ETIMEDOUT;
@@ -56,46 +62,33 @@ bool IsSilence(const Outcome& outcome) {
 
 }  // namespace
 
-uint16_t Client::SendChunk(const uint8_t* operations, size_t count,
-                           std::vector<Outcome>* outcomes) {
-  Channel channel{&change_socket_, 0};
-  Outcome outcome = Ready(&channel);
+void Client::SendChunk(uint16_t family, const uint8_t* operations, size_t count,
+                       std::vector<Outcome>* outcomes) {
   RequestBatch batch(&change_socket_);
-  OperationWriter writer(channel.family, &batch);
-  for (size_t i = 0; outcome.ok() && i < count; ++i) {
-    if (!writer.Write(operations + i * OperationSize())) {
-      outcome = Failure(Stage::kSend, EOPNOTSUPP);
-    }
-  }
-  if (!outcome.ok()) {
-    outcomes->assign(count, outcome);
-    return channel.family;
+  OperationWriter writer(family, &batch);
+  for (size_t i = 0; i < count; ++i) {
+    if (writer.Write(operations + i * OperationSize())) continue;
+    outcomes->assign(count, Failure(Stage::kSend, EOPNOTSUPP));
+    return;
   }
   // The kernel sometimes stops a daemon and sends no reply at all (kthread_stop answers -EINTR,
   // which netlink takes for a dump under way), so another request has to be the last.
   if (CommandOf(operations + (count - 1) * OperationSize()) == kDelDaemon) {
-    WriteQuery(channel.family, kGetInfo, 0, nullptr, &batch);
+    WriteQuery(family, kGetInfo, 0, nullptr, &batch);
   }
-  outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
+  const Outcome outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
   if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
   outcomes->resize(count);
-  return channel.family;
 }
 
 void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
+  Channel channel{&change_socket_, 0};
   std::vector<Outcome> told;
-  const uint16_t sent = SendChunk(operations, count, &told);
-  // ENOENT also means that the family's number is stale (the module was reloaded), and then every
-  // message has it. Nothing was executed, so sending again is safe.
-  const bool maybe_stale = std::all_of(told.begin(), told.end(), [](const Outcome& outcome) {
-    return netlink::IsRefusal(outcome, ENOENT);
+  const Outcome reached = Reach(&channel, [&] {
+    SendChunk(channel.family, operations, count, &told);
+    return !AllAreRefused(told, ENOENT);
   });
-  if (maybe_stale) {
-    Channel channel{&change_socket_, 0};
-    const Outcome resolved = Resolve(&channel);
-    if (!resolved.ok()) told.assign(count, resolved);
-    if (resolved.ok() && channel.family != sent) SendChunk(operations, count, &told);
-  }
+  if (!reached.ok()) told.assign(count, reached);
   std::move(told.begin(), told.end(), outcomes);
   const size_t last = count - 1;
   if (CommandOf(operations + last * OperationSize()) == kDelDaemon && outcomes[last].ok()) {

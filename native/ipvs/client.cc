@@ -24,6 +24,9 @@ constexpr size_t kIdleSockets = 4;
 // Only rtnetlink marks interrupted dumps today; should IPVS begin to, this bounds the repeats.
 constexpr int kDumpAttempts = 8;
 
+// The module may be reloaded while it is looked for.
+constexpr int kTriesToReach = 4;
+
 // How often a consistent snapshot is tried.
 constexpr int kConsistentAttempts = 10;
 
@@ -75,19 +78,29 @@ Outcome Client::Ready(Channel* channel) {
   return channel->family != 0 ? Outcome{} : Resolve(channel);
 }
 
+// The kernel keeps its families as they are while it works on one send, so either all of it arrived
+// or nothing did, and then sending it again does nothing twice.
+Outcome Client::Reach(Channel* channel, const std::function<bool()>& exchange) {
+  Outcome outcome = Ready(channel);
+  for (int tries = 0; outcome.ok() && !exchange(); ++tries) {
+    const uint16_t before = channel->family;
+    outcome = Resolve(channel);
+    if (channel->family == before) break;
+    if (tries == kTriesToReach) outcome = Failure(Stage::kFamily, ENOENT);
+  }
+  return outcome;
+}
+
 Outcome Client::Read(const std::function<Outcome(const Channel&)>& query) {
   Lease lease(this);
   Channel channel{lease.socket(), 0};
-  Outcome outcome = Ready(&channel);
-  if (!outcome.ok()) return outcome;
-  outcome = query(channel);
-  // No query of ours is answered ENOENT by IPVS itself: the family's number is stale.
-  if (netlink::IsRefusal(outcome, ENOENT)) {
-    const uint16_t before = channel.family;
-    Outcome resolved = Resolve(&channel);
-    if (!resolved.ok()) return resolved;
-    if (channel.family != before) outcome = query(channel);
-  }
+  Outcome outcome;
+  const Outcome reached = Reach(&channel, [&] {
+    outcome = query(channel);
+    // No query of ours is answered ENOENT by IPVS itself.
+    return !netlink::IsRefusal(outcome, ENOENT);
+  });
+  if (!reached.ok()) return reached;
   if (netlink::LeavesUsable(outcome)) lease.GiveBack();
   return outcome;
 }

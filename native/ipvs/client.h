@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -55,6 +56,10 @@ class Client {
   netlink::Outcome Ready(Channel* channel);
   // Asks the kernel for the number, whatever is known.
   netlink::Outcome Resolve(Channel* channel);
+  // Does an exchange, which answers false when all of it was refused with ENOENT: perhaps the
+  // module was reloaded, and the number is stale. Where it is, the exchange is done again with the
+  // new one. Fails when there was no number to do it with.
+  netlink::Outcome Reach(Channel* channel, const std::function<bool()>& exchange);
   netlink::Outcome Read(const std::function<netlink::Outcome(const Channel&)>& query);
   netlink::Outcome QueryOne(const Channel& channel, Command command, const uint8_t* service,
                             const netlink::Table& table, uint16_t top, Records* found) const;
@@ -68,9 +73,8 @@ class Client {
   netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot) const;
   // changes.cc
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
-  // Answers the family's number that was sent with.
-  uint16_t SendChunk(const uint8_t* operations, size_t count,
-                     std::vector<netlink::Outcome>* outcomes);
+  void SendChunk(uint16_t family, const uint8_t* operations, size_t count,
+                 std::vector<netlink::Outcome>* outcomes);
   void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);
   void AddOrEdit(const uint8_t* operation, netlink::Outcome* outcome);
   netlink::Outcome Merge(const uint8_t* operation, Records* merged);

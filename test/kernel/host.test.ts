@@ -158,7 +158,7 @@ t.test('a step that fails undoes the earlier ones', async (t) => {
   const vip = ['10.0.0.1', '2001:db8::1']
   await t.rejects(
     host.prepareRealServer({ forwarding: 'dr', vip, device: 'eth0' }),
-    refusal('ERR_HOST_PERMISSION'),
+    refusal('ERR_HOST_REFUSED', { message: /IPv6 is switched off on this device/ }),
   )
   t.equal(await host.getSysctl(conf('all', 'arp_ignore')), '0')
   t.notMatch(await inside('ip', '-o', 'address'), /10\.0\.0\.1/)

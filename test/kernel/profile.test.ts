@@ -128,7 +128,7 @@ t.test('a director whose last step fails is as it was', async (t) => {
   const vip = ['10.0.0.100', '2001:db8::100']
   await t.rejects(
     host.prepareDirector({ forwarding: 'nat', vip, device: 'eth0' }),
-    refusal('ERR_HOST_PERMISSION'),
+    refusal('ERR_HOST_REFUSED', { message: /IPv6 is switched off on this device/ }),
   )
   await t.rejects(
     host.prepareDirector({ forwarding: 'nat', device: ['eth0', 'nosuch'] }),

@@ -157,6 +157,62 @@ void TestDuplicatesGo() {
   Check(records.size() == ipvs::kServiceTable.record_size, "an entry that came twice stays once");
 }
 
+// A GET_DEST reply as kernels before 3.18 have it, without IPVS_DEST_ATTR_ADDR_FAMILY, or as later
+// ones have it.
+std::vector<uint8_t> DestinationReply(uint32_t address, uint16_t family) {
+  MessageWriter writer;
+  writer.Begin(36, NLM_F_MULTI, 7);
+  genlmsghdr header{};
+  header.cmd = ipvs::kNewDest;
+  writer.Append(&header, sizeof header);
+  const size_t nest = writer.BeginNest(ipvs::kAttrDest);
+  const uint32_t bytes[4] = {address, 0, 0, 0};
+  writer.Attribute(1, bytes, sizeof bytes);
+  writer.Attribute(2, uint16_t{0x5000});
+  writer.Attribute(3, uint32_t{2});
+  writer.Attribute(4, uint32_t{9});
+  for (const uint16_t counter : {5, 6, 7, 8, 9}) writer.Attribute(counter, uint32_t{counter});
+  if (family != AF_UNSPEC) writer.Attribute(11, family);
+  writer.EndNest(nest);
+  writer.End();
+  return Cut(writer.bytes(), writer.bytes().size);
+}
+
+// A destination without a family is of its service's; a zero tail of an IPv6 address, as in 2001::,
+// makes it no IPv4 address.
+void TestFamilyOfOldKernels() {
+  constexpr uint32_t k2001 = 0x00000120;  // as it lies in memory: 20 01 00 00
+  for (const uint32_t family : {AF_INET, AF_INET6}) {
+    const uint32_t other = family == AF_INET ? AF_INET6 : AF_INET;
+    ipvs::Records found(ipvs::kDestinationTable.record_size, 0);  // what was read before
+    const size_t start = found.size();
+    for (const auto named : {uint32_t{AF_UNSPEC}, other, family}) {
+      const std::vector<uint8_t> bytes = DestinationReply(k2001, static_cast<uint16_t>(named));
+      MessageReader messages({bytes.data(), bytes.size()});
+      Message message;
+      Check(messages.Next(&message), "a message");
+      Check(ipvs::ReadRecord(ipvs::kDestinationTable, ipvs::kAttrDest, message, &found), "is read");
+    }
+    ipvs::ServiceRecord service{};
+    service.family = family;
+    uint8_t key[sizeof service];
+    std::memcpy(key, &service, sizeof service);
+    ipvs::InheritFamily(key, start, &found);
+    const uint32_t expected[] = {0, family, other, family};
+    for (size_t i = 0; i < std::size(expected); ++i) {
+      ipvs::DestinationRecord record{};
+      std::memcpy(&record, &found[i * ipvs::kDestinationTable.record_size], sizeof record);
+      Check(record.family == expected[i], "the family");
+      Check(((record.present & ipvs::kDestinationFamilyRow) != 0) == (i > 0), "and its mark");
+      if (i > 0) Check(record.port == 80 && record.weight == 9, "and the rest as it was");
+    }
+    const size_t size = ipvs::kDestinationTable.record_size;
+    Check(ipvs::IdentityOf(ipvs::kDestinationTable, &found[size]) ==
+              ipvs::IdentityOf(ipvs::kDestinationTable, &found[3 * size]),
+          "it is found by its key");
+  }
+}
+
 void TestPatchKeepsTheRest() {
   ipvs::Records current;
   ReadAll(ServiceReply(), &current);
@@ -183,5 +239,6 @@ int main() {
   TestRequestStopsAtItsEnd();
   TestCopiedMessages();
   TestDuplicatesGo();
+  TestFamilyOfOldKernels();
   TestPatchKeepsTheRest();
 }

@@ -331,6 +331,92 @@ void TestFamilyGoesAndComes() {
   bed.Recovers();
 }
 
+// What was executed is what was told as done, once each and in order.
+void CheckDone(const Bed& bed, const std::vector<Outcome>& told) {
+  for (const Outcome& outcome : told) Check(outcome.ok(), "it is done: " + Describe(outcome));
+  Check(bed.kernel.executed.size() == told.size(), "once each");
+  for (size_t i = 0; i < told.size(); ++i) {
+    Check(bed.kernel.executed[i].first == i + 1, "and in order");
+  }
+}
+
+// The module is reloaded between the sends of one batch: what was sent under the stale number was
+// not carried out, and is sent again.
+void TestReloadedBetweenSends() {
+  std::vector<uint32_t> fwmarks;
+  for (uint32_t fwmark = 1; fwmark <= 300; ++fwmark) fwmarks.push_back(fwmark);
+  // The first of the sends asks for the number.
+  for (const int before : {2, 3, 4}) {
+    Bed bed;
+    int sends = 0;
+    bed.kernel.fail_send = [&] {
+      if (++sends == before) bed.kernel.family = 77;
+      return 0;
+    };
+    CheckDone(bed, bed.Apply(fwmarks, ipvs::kNewDest));
+    bed.Recovers();
+  }
+}
+
+// It is reloaded again while its new number is asked for, and at last is left alone or never.
+void TestReloadedAgainAndAgain() {
+  for (const int reloads : {1, 2, 3, 4, 1000}) {
+    Bed bed;
+    Check(bed.Apply({1}).front().ok(), "before");
+    int left = reloads;
+    bed.kernel.fail_send = [&] {
+      if (left-- > 0) ++bed.kernel.family;
+      return 0;
+    };
+    const std::vector<Outcome> told = bed.Apply({2, 3});
+    left = reloads;
+    size_t count = 0;
+    const Outcome read = bed.Read(&count);
+    if (reloads < 1000) {
+      CheckDone(bed, {{}, told[0], told[1]});
+      Check(read.ok() && count == 3, "read: " + Describe(read));
+    } else {
+      Check(Is(told[0], Stage::kFamily, ENOENT), "not reached: " + Describe(told[0]));
+      Check(Is(told[1], Stage::kFamily, ENOENT), "all of it: " + Describe(told[1]));
+      Check(Is(read, Stage::kFamily, ENOENT), "nor read: " + Describe(read));
+      Check(bed.kernel.executed.size() == 1, "nothing was carried out");
+    }
+    bed.Recovers();
+  }
+}
+
+// ENOENT is an answer, too: a scheduler or a destination that is not there.
+void TestRefusedWithNoEntry() {
+  for (const bool all : {true, false}) {
+    Bed bed;
+    Check(bed.Apply({1}).front().ok(), "before");
+    bed.kernel.refuse = [all](uint32_t fwmark) { return all || fwmark == 3 ? ENOENT : 0; };
+    const std::vector<Outcome> told = bed.Apply({2, 3, 4});
+    Check(all ? Is(told[0], Stage::kKernel, ENOENT) : told[0].ok(), "the first");
+    Check(Is(told[1], Stage::kKernel, ENOENT), "the refused one");
+    Check(bed.kernel.executed.size() == 4, "nothing is carried out twice");
+    bed.Recovers();
+  }
+}
+
+// Between the reading and the writing of a patch.
+void TestReloadedInAPatch() {
+  Bed bed;
+  bed.Apply({1});
+  Records patch = MakeOperation(ipvs::kSetService, 1);
+  Store<uint32_t>(&patch[offsetof(ipvs::OperationHeader, kind)], 1);
+  int sends = 0;
+  bed.kernel.fail_send = [&] {
+    if (++sends == 2) bed.kernel.family = 77;
+    return 0;
+  };
+  std::vector<Outcome> told;
+  bed.client.Apply(patch, &told);
+  Check(told.front().ok(), "it is done: " + Describe(told.front()));
+  Check(bed.kernel.executed.size() == 2, "once");
+  bed.Recovers();
+}
+
 // Nobody answers about the family's number.
 void TestFamilyUnanswered() {
   Bed bed;
@@ -553,6 +639,10 @@ constexpr Test kTests[] = {
     TEST(SendFails),
     TEST(NoSocket),
     TEST(FamilyGoesAndComes),
+    TEST(ReloadedBetweenSends),
+    TEST(ReloadedAgainAndAgain),
+    TEST(RefusedWithNoEntry),
+    TEST(ReloadedInAPatch),
     TEST(FamilyUnanswered),
     TEST(Patch),
     TEST(StopWithoutVerdict),
