@@ -466,7 +466,7 @@ t.test('an error is told as that of the drain, with its cause', async (t) => {
   ipvs.failNext('deleteService', 'ERR_IPVS_PERMISSION')
   await t.rejects(ipvs.drainService(tcp), { message: /^Cannot drain tcp 10\.0\.0\.1:80: every/ })
   // Closed between its looking and its setting.
-  const listDestinations = ipvs.listDestinations.bind(ipvs) as Ipvs['listDestinations']
+  const listDestinations = ipvs.listDestinations.bind<Ipvs['listDestinations']>(ipvs)
   ipvs.listDestinations = (async (...given: Parameters<Ipvs['listDestinations']>) => {
     const found = await listDestinations(...given)
     void ipvs.close()

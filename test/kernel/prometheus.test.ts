@@ -1,6 +1,8 @@
 // The collector's series beside what node_exporter makes of the kernel's own text: one of each metric for
 // every real server of /proc/net/ip_vs, with the labels that the text has.
 
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import t from 'tap'
 
 import { IpvsCollector } from 'ipvs-netlink/prometheus'
@@ -62,6 +64,11 @@ t.test("the kernel's text and the collector's say the same", async (t) => {
   await ipvs.addDestination({ fwmark: 7 }, { address: '127.0.0.1', port: 8080 })
   await ipvs.addDestination({ fwmark: 0xfedc_ba98, family: 'ipv6' }, { address: '::1', port: 80 })
   await inside('perl', '-e', datagrams, dns.address, String(dns.port), '5')
+
+  // Some time later, when the kernel has counted them.
+  for (let looks = 0; looks < 100 && (await ipvs.totals()).connections < 5; ++looks) {
+    await sleep(100)
+  }
 
   const collector = new IpvsCollector({ ipvs, registers: [] })
   const lines = (await collector.metrics()).split('\n').map(ordered)
