@@ -2,6 +2,7 @@
 
 import { nameDestination, takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
+import { retold } from './errors.js'
 import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
 import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
@@ -80,30 +81,26 @@ const subjectOf = (change: PlannedChange): string => {
   return change.destination ? `${service} ${nameDestination(change.destination)}` : service
 }
 
-/** How changes ended. */
-interface Ended {
-  readonly made: readonly PlannedChange[]
-  readonly failed: readonly FailedChange[]
-}
-
+/** Sends changes, adds those that were made to a list, and answers the others. */
 const send = async (
   ipvs: Ipvs,
   changes: readonly PlannedChange[],
+  made: PlannedChange[],
   signal: AbortSignal | undefined,
-): Promise<Ended> => {
-  if (changes.length === 0) return { made: [], failed: [] }
+): Promise<FailedChange[]> => {
+  if (changes.length === 0) return []
   const outcomes = await ipvs.batch(changes, { signal })
-  const made: PlannedChange[] = []
   const failed: FailedChange[] = []
   changes.forEach((change, index) => {
     const outcome = outcomes[index]
     if (outcome?.ok === false) failed.push({ change, error: outcome.error })
     else made.push(change)
   })
-  return { made, failed }
+  return failed
 }
 
-interface Round extends Ended {
+interface Round {
+  readonly failed: readonly FailedChange[]
   /** Removals that were not sent, since what they waited for failed. */
   readonly held: readonly FailedChange[]
 }
@@ -113,29 +110,57 @@ const carryOut = async (
   ipvs: Ipvs,
   planned: readonly PlannedChange[],
   refused: readonly FailedChange[],
+  made: PlannedChange[],
   signal: AbortSignal | undefined,
 ): Promise<Round> => {
   const removals = planned.filter(isRemoval)
   const others = planned.filter((change) => !isRemoval(change))
   const awaited = awaitedAmong([...others, ...refused.map(({ change }) => change)], (each) => each)
-  if (!removals.some(awaited)) return { ...(await send(ipvs, planned, signal)), held: [] }
-  const first = await send(ipvs, others, signal)
-  const failureOf = awaitedAmong([...refused, ...first.failed], ({ change }) => change)
+  if (!removals.some(awaited)) {
+    return { failed: await send(ipvs, planned, made, signal), held: [] }
+  }
+  const failed = await send(ipvs, others, made, signal)
+  const failureOf = awaitedAmong([...refused, ...failed], ({ change }) => change)
   const held: FailedChange[] = []
   const free = removals.filter((change) => {
     const failure = failureOf(change)
     if (failure) held.push(heldBack(change, failure))
     return !failure
   })
-  const last = await send(ipvs, free, signal)
-  return {
-    made: [...first.made, ...last.made],
-    failed: [...first.failed, ...last.failed],
-    held,
-  }
+  return { failed: [...failed, ...(await send(ipvs, free, made, signal))], held }
 }
 
 const isLost = ({ error }: { readonly error: IpvsErrorShape }): boolean => reread.has(error.code)
+
+const makeRounds = async (
+  ipvs: Ipvs,
+  request: Request,
+  changes: PlannedChange[],
+): Promise<Applied> => {
+  const refused = new Map<string, FailedChange>()
+  // What was refused is not tried again, nor what depends on it.
+  const isOpen = (change: PlannedChange): boolean =>
+    !refused.has(subjectOf(change)) &&
+    !(refused.get(nameService(change.service))?.change.op === 'addService')
+  for (let round = 1; ; ++round) {
+    const planned = (await changesFor(ipvs, request)).filter(isOpen)
+    const before = [...refused.values()]
+    const { failed, held } = await carryOut(ipvs, planned, before, changes, request.signal)
+    for (const each of failed) if (!isLost(each)) refused.set(subjectOf(each.change), each)
+    const lost = failed.filter((each) => isLost(each) && isOpen(each.change))
+    if (lost.length === 0 || round === mostRounds)
+      return { changes, failed: [...refused.values(), ...lost, ...held] }
+  }
+}
+
+/** What ends it early says how far it came. */
+const afterChanges = (error: unknown, changes: readonly PlannedChange[]): unknown => {
+  if (changes.length === 0) return error
+  const { length } = changes
+  const made = length === 1 ? '1 change was made, and is' : `${length} changes were made, and are`
+  const told = retold(error, (why) => `${made} in this error's changes. Of the rest: ${why}`)
+  return told instanceof Error ? Object.assign(told, { changes }) : told
+}
 
 /** Makes the table as desired. */
 export const apply = async (
@@ -145,19 +170,9 @@ export const apply = async (
 ): Promise<Applied> => {
   const request = take(desired, options)
   const changes: PlannedChange[] = []
-  const refused = new Map<string, FailedChange>()
-  // What was refused is not tried again, nor what depends on it.
-  const isOpen = (change: PlannedChange): boolean =>
-    !refused.has(subjectOf(change)) &&
-    !(refused.get(nameService(change.service))?.change.op === 'addService')
-  for (let round = 1; ; ++round) {
-    const planned = (await changesFor(ipvs, request)).filter(isOpen)
-    const before = [...refused.values()]
-    const { made, failed, held } = await carryOut(ipvs, planned, before, request.signal)
-    changes.push(...made)
-    for (const each of failed) if (!isLost(each)) refused.set(subjectOf(each.change), each)
-    const lost = failed.filter((each) => isLost(each) && isOpen(each.change))
-    if (lost.length === 0 || round === mostRounds)
-      return { changes, failed: [...refused.values(), ...lost, ...held] }
+  try {
+    return await makeRounds(ipvs, request, changes)
+  } catch (error) {
+    throw afterChanges(error, changes)
   }
 }

@@ -2,9 +2,12 @@
 
 import { takeDestinationKey } from './destination.js'
 import { closingOf } from './closing.js'
-import { abortError, abortErrorSaying, closedErrorSaying, IpvsError } from './errors.js'
+import { destinationTarget, isAnswer, putBack, serviceTarget } from './drain-target.js'
+import type { Target } from './drain-target.js'
+import { abortError, abortErrorSaying, closedErrorSaying, retold } from './errors.js'
+import type { IpvsError } from './errors.js'
 import { pause } from './pause.js'
-import { joinAddress, keyOf, nameService, takeServiceKey } from './service.js'
+import { keyOf, takeServiceKey } from './service.js'
 import {
   orDefault,
   signalOf,
@@ -23,7 +26,6 @@ import type {
   DrainResult,
 } from '../types/drain.js'
 import type { DestinationKey } from '../types/destination.js'
-import type { IpvsErrorCode } from '../types/error.js'
 import type { CallOptions, Ipvs } from '../types/ipvs.js'
 import type { Destination, Service } from '../types/observed.js'
 import type { ServiceKey } from '../types/service.js'
@@ -63,114 +65,6 @@ const takeDrainOptions = (value: unknown): Settings => {
     onProgress: onProgress as DrainOptions['onProgress'],
     signal: signalOf(given),
   }
-}
-
-/** One destination, or all of a service. */
-interface Target {
-  readonly service: ServiceKey
-  /** For messages. */
-  readonly name: string
-  /** Its destinations as they are now; undefined when it is gone. */
-  readonly look: (signal: AbortSignal | undefined) => Promise<readonly Destination[] | undefined>
-  /** Sets all weights to 0. */
-  readonly quiesce: (before: readonly Destination[]) => Promise<void>
-  readonly remove: () => Promise<void>
-  /** Why it is not deleted when a weight is not 0 any more. */
-  readonly revived: string
-}
-
-const isAnswer = (error: unknown, code: IpvsErrorCode): boolean =>
-  IpvsError.is(error) && error.code === code
-
-const listUnlessGone = async (
-  ipvs: Ipvs,
-  service: ServiceKey,
-  signal: AbortSignal | undefined,
-): Promise<Destination[] | undefined> => {
-  try {
-    return await ipvs.listDestinations(service, { signal })
-  } catch (error) {
-    if (isAnswer(error, 'ERR_IPVS_NO_SERVICE')) return undefined
-    throw error
-  }
-}
-
-type DestinationName = Pick<Destination, 'address' | 'port'>
-
-const isSame = (one: DestinationName, other: DestinationName): boolean =>
-  one.address === other.address && one.port === other.port
-
-const destinationTarget = (
-  ipvs: Ipvs,
-  service: ServiceKey,
-  destination: DestinationName,
-): Target => {
-  const find = async (signal: AbortSignal | undefined): Promise<Destination[] | undefined> => {
-    const found = await listUnlessGone(ipvs, service, signal)
-    const own = found?.filter((each) => isSame(each, destination)) ?? []
-    return own.length > 0 ? own : undefined
-  }
-  return {
-    service,
-    name: `${joinAddress(destination.address, destination.port)} of ${nameService(service)}`,
-    // While others are deleted, the kernel may leave it out of its list once.
-    look: async (signal) => (await find(signal)) ?? find(signal),
-    // Also when it is 0 already: this is what finds out that there is no such destination.
-    quiesce: () => ipvs.patchDestination(service, destination, { weight: 0 }),
-    remove: () => ipvs.deleteDestination(service, destination, { ifMissing: 'ignore' }),
-    revived: 'somebody else gave it a weight again, so it was not deleted',
-  }
-}
-
-/** Those that are gone need none any more. */
-const setWeights = async (
-  ipvs: Ipvs,
-  service: ServiceKey,
-  weights: readonly (readonly [destination: DestinationKey, weight: number])[],
-): Promise<void> => {
-  if (weights.length === 0) return
-  const outcomes = await ipvs.batch(
-    weights.map(([{ address, port }, weight]) => ({
-      op: 'patchDestination',
-      service,
-      destination: { address, port },
-      changes: { weight },
-    })),
-  )
-  for (const outcome of outcomes) {
-    if (!outcome.ok && !isAnswer(outcome.error, 'ERR_IPVS_NO_DESTINATION')) throw outcome.error
-  }
-}
-
-const serviceTarget = (ipvs: Ipvs, service: ServiceKey): Target => ({
-  service,
-  name: nameService(service),
-  look: (signal) => listUnlessGone(ipvs, service, signal),
-  quiesce: (before) =>
-    setWeights(
-      ipvs,
-      service,
-      before.map((each) => [each, 0]),
-    ),
-  remove: () => ipvs.deleteService(service, { ifMissing: 'ignore' }),
-  revived:
-    'one of its destinations has a weight, added or given by somebody else meanwhile, so the service was not deleted; the others stay at weight 0, and listDrains() finds them',
-})
-
-const putBack = async (
-  ipvs: Ipvs,
-  { service, look }: Target,
-  before: readonly Destination[],
-): Promise<void> => {
-  const now = (await look(undefined)) ?? []
-  const untouched = before.filter((each) =>
-    now.some((other) => isSame(each, other) && other.weight === 0),
-  )
-  await setWeights(
-    ipvs,
-    service,
-    untouched.map((each) => [each, each.weight]),
-  )
 }
 
 const sumOf = (destinations: readonly Destination[]): DrainCounts => {
@@ -267,26 +161,27 @@ const leftAtZero = ({ name }: Target): IpvsError =>
 
 const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<DrainResult> => {
   const { signal, remove } = settings
-  const service = await ipvs.getService(target.service, { signal })
-  const found = await target.look(signal)
-  throwIfAborted(signal)
-  const before = (found ?? []).filter(({ weight }) => weight !== 0)
+  let before: readonly Destination[] = []
   let isQuiet = false
-  let end: End
   try {
+    const service = await ipvs.getService(target.service, { signal })
+    const found = await target.look(signal)
+    throwIfAborted(signal)
+    before = (found ?? []).filter(({ weight }) => weight !== 0)
     await target.quiesce(before)
     isQuiet = true
     throwIfAborted(signal)
-    end = await waitUntilEmpty(ipvs, target, settings)
+    const end = await waitUntilEmpty(ipvs, target, settings)
     const isFinished = end.ended === 'drained' || end.ended === 'timeout'
     if (remove && isFinished) await target.remove()
+    const reason = reasonOf(end, target, settings, service)
+    return { drained: end.ended === 'drained', ...end, ...(reason !== undefined && { reason }) }
   } catch (error) {
     const undone = await undo(ipvs, target, before, settings)
     if (undone) throw undone
-    throw isQuiet && isAnswer(error, 'ERR_IPVS_CLOSED') ? leftAtZero(target) : error
+    if (isQuiet && isAnswer(error, 'ERR_IPVS_CLOSED')) throw leftAtZero(target)
+    throw retold(error, (why) => `Cannot drain ${target.name}: ${why}`)
   }
-  const reason = reasonOf(end, target, settings, service)
-  return { drained: end.ended === 'drained', ...end, ...(reason !== undefined && { reason }) }
 }
 
 export const drainDestination = async (

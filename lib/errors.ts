@@ -42,11 +42,20 @@ export class IpvsError extends Error implements IpvsErrorDetails {
   }
 }
 
+/** What an error says after what could not be done. */
+const reasons = new WeakMap<IpvsError, string>()
+
+const errorBecause = (what: string, why: string, details: IpvsErrorDetails): IpvsError => {
+  const error = new IpvsError(`Cannot ${what}: ${why}`, details)
+  reasons.set(error, why)
+  return error
+}
+
 /** The error for a failure that the addon answered. */
 export const errorFor = (failure: KnownFailure, request: Request): IpvsError => {
   const { code, why } = meaningOf(failure, request)
   const words = failure.text === '' ? '' : ` (the kernel says: ${failure.text})`
-  return new IpvsError(`Cannot ${request.what()}: ${why}${words}`, {
+  return errorBecause(request.what(), `${why}${words}`, {
     code,
     errno: -failure.errno,
     command: request.command,
@@ -56,17 +65,21 @@ export const errorFor = (failure: KnownFailure, request: Request): IpvsError => 
   })
 }
 
-export const closedErrorSaying = (message: string): IpvsError =>
-  new IpvsError(message, { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' })
+const closed = { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' } as const
+
+export const closedErrorSaying = (message: string): IpvsError => new IpvsError(message, closed)
 
 export const closedError = (what: string): IpvsError =>
-  closedErrorSaying(`Cannot do '${what}': the handle was closed`)
+  errorBecause(`do '${what}'`, 'the handle was closed', closed)
 
-export const abortErrorSaying = (message: string, signal: AbortSignal): Error => {
-  const error = new Error(message, { cause: signal.reason })
+const abortErrorWith = (message: string, cause: unknown): Error => {
+  const error = new Error(message, { cause })
   error.name = 'AbortError'
   return Object.assign(error, { code: 'ABORT_ERR' })
 }
+
+export const abortErrorSaying = (message: string, signal: AbortSignal): Error =>
+  abortErrorWith(message, signal.reason)
 
 /** The error of a call that was given up; `sent` says that the kernel may have carried it out. */
 export const abortError = (signal: AbortSignal, sent: boolean): Error =>
@@ -76,5 +89,17 @@ export const abortError = (signal: AbortSignal, sent: boolean): Error =>
       : 'The call was aborted before it was sent',
     signal,
   )
+
+/**
+ * An error of a call that another one was made of, in the other's words: `tell` is given why it failed.
+ * What is neither an `IpvsError` nor an `AbortError` stays as it is.
+ */
+export const retold = (error: unknown, tell: (why: string) => string): unknown => {
+  if (IpvsError.is(error)) {
+    return new IpvsError(tell(reasons.get(error) ?? error.message), error, { cause: error })
+  }
+  const isAbort = error instanceof Error && error.name === 'AbortError'
+  return isAbort ? abortErrorWith(tell(error.message), error.cause) : error
+}
 
 export type { KnownFailure, Request }

@@ -161,8 +161,8 @@ class Sums {
   }
 }
 
-/** How many destinations are taken in at once: a few milliseconds' worth. */
-const sliceLength = 1000
+/** How many services and destinations are taken in at once: a few milliseconds' worth. */
+export const mostTaken = 1000
 
 export interface Selection {
   readonly serviceLabels: readonly ServiceLabel[]
@@ -203,6 +203,7 @@ export const readGroups = async (ipvs: Ipvs, selection: Selection): Promise<Grou
   const [services, backends] = [new Sums(), new Sums()]
   let taken = 0
   for (const service of state) {
+    if (++taken % mostTaken === 0) await nextTurn()
     const own = valuesOf(ofService, service)
     services.add(own.join(), () => labelsOf(ofService.names, own), [
       ...countersOf(service.stats),
@@ -216,7 +217,7 @@ export const readGroups = async (ipvs: Ipvs, selection: Selection): Promise<Grou
         ...gaugesOf(destination),
         ...counters,
       ])
-      if (++taken % sliceLength === 0) await nextTurn()
+      if (++taken % mostTaken === 0) await nextTurn()
     }
   }
   return {

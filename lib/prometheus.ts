@@ -6,6 +6,7 @@ import { ipvs as ownTable } from './ipvs.js'
 import { backendLabels, families, readGroups, serviceLabels } from './metrics.js'
 import type { Family, Groups, Selection, Series } from './metrics.js'
 import { promClient } from './prom-client.js'
+import { inTurns } from './turns.js'
 import { orDefault, takeBoolean, takeObject, takeOneOf, wrongType, wrongValue } from './validate.js'
 import type { Registry } from 'prom-client'
 import type { Ipvs } from '../types/ipvs.js'
@@ -107,6 +108,10 @@ interface Answer {
 }
 
 const noLabels = {}
+const noSeries: Series = { labels: noLabels, values: [] }
+
+/** Does work in turns of the event loop of its own. */
+type InTurn = <T>(work: () => Promise<T>) => Promise<T>
 
 /** What prom-client's registries expect of a metric; the numbers are another's. */
 class Metric {
@@ -115,14 +120,21 @@ class Metric {
   readonly type: Family['type']
   readonly aggregator = 'sum'
   readonly #read: () => Promise<readonly Series[]>
+  readonly #inTurn: InTurn
   readonly #index: number
 
-  constructor(prefix: string, family: Family, read: () => Promise<readonly Series[]>) {
+  constructor(
+    prefix: string,
+    family: Family,
+    read: () => Promise<readonly Series[]>,
+    inTurn: InTurn,
+  ) {
     this.name = `${prefix}${family.name}`
     this.help = family.help
     this.type = family.type
     this.#index = family.index
     this.#read = read
+    this.#inTurn = inTurn
   }
 
   /** For `getMetricsAsJSON()`. */
@@ -151,7 +163,12 @@ class Metric {
   async #answer(describe: (series: Series) => Value): Promise<Answer> {
     const { name, help, type, aggregator } = this
     const series = await this.#read()
-    return { name, help, type, aggregator, values: series.map(describe) }
+    // The registry renders it as soon as it has it.
+    return this.#inTurn(async () => {
+      const values = new Array<Value>(series.length)
+      await inTurns(series.length, (at) => (values[at] = describe(series[at] ?? noSeries)))
+      return { name, help, type, aggregator, values }
+    })
   }
 }
 
@@ -200,13 +217,16 @@ export class IpvsCollector {
     this.#onError = takeOnError(given['onError'])
     const registries = takeRegistries(given['registers'])
     this.#families = families(this.#selection.backendCounters)
+    const inTurn: InTurn = async (work) => this.#inTurn(work)
     const upSeries = async (): Promise<Series[]> => [
       { labels: {}, values: [(await this.#read()) ? 1 : 0] },
     ]
+    const seriesOf = async ({ group }: Family): Promise<readonly Series[]> =>
+      ((await this.#read()) ?? nothing)[group]
     this.#metrics = [
-      new Metric(this.#prefix, up, upSeries),
+      new Metric(this.#prefix, up, upSeries, inTurn),
       ...this.#families.map(
-        (family) => new Metric(this.#prefix, family, async () => this.#seriesOf(family)),
+        (family) => new Metric(this.#prefix, family, async () => seriesOf(family), inTurn),
       ),
     ]
     for (const registry of registries) this.#register(registry)
@@ -272,12 +292,13 @@ export class IpvsCollector {
     }
   }
 
-  /** Each family in a turn of its own, since the registry renders it as soon as it has it. */
-  async #seriesOf({ group }: Family): Promise<readonly Series[]> {
-    const groups = (await this.#read()) ?? nothing
-    this.#turn = this.#turn.then(async () => nextTurn())
-    await this.#turn
-    return groups[group]
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(async () => {
+      await nextTurn()
+      return work()
+    })
+    this.#turn = done.catch(() => undefined)
+    return done
   }
 }
 

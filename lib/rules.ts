@@ -1,7 +1,7 @@
 // The table as text, and back: what ipvsadm-save and ipvsadm-restore do, from and to a string or a
 // file.
 
-import { abortError, IpvsError } from './errors.js'
+import { abortError, IpvsError, retold } from './errors.js'
 import { readText, replaceFile } from './file.js'
 import { formatRules } from './rules_format.js'
 import { badRule } from './rules_options.js'
@@ -115,7 +115,14 @@ const restoreText = async (
     return
   }
   const failures = await replaceTable(ipvs, result, signal)
-  failures.push(...(await send(ipvs, result.rules.filter(isOther), signal)))
+  try {
+    failures.push(...(await send(ipvs, result.rules.filter(isOther), signal)))
+  } catch (error) {
+    throw retold(
+      error,
+      (why) => `Services and destinations were restored, the rest was not: ${why}`,
+    )
+  }
   refuse(failures, path)
 }
 

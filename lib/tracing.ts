@@ -1,5 +1,5 @@
-// Tells whoever listens on the channel `ipvs-netlink:request` of each request to the kernel. Nothing
-// is measured while nobody listens.
+// Tells whoever listens on the channel `ipvs-netlink:request` of each request to the kernel. While
+// nobody listens, nothing is measured or made, and a call is the addon's own.
 
 import { channel } from 'node:diagnostics_channel'
 
@@ -11,12 +11,16 @@ import type { RequestTrace } from '../types/tracing.js'
 
 const requests = channel('ipvs-netlink:request')
 
+/** Calls that ask the kernel nothing, or make changes. */
+type Other = 'open' | 'close' | 'openTable' | 'closeTable' | 'apply'
+
 /** The command of each call that reads. */
-const reading: Readonly<Partial<Record<keyof Connection, string>>> = {
+const reading: Readonly<Record<Exclude<keyof Connection, Other>, string>> = {
   readService: 'GET_SERVICE',
   readServices: 'GET_SERVICE',
   readDestinations: 'GET_DEST',
   readAll: 'GET_SERVICE',
+  readPart: 'GET_DEST',
   readConfig: 'GET_CONFIG',
   readDaemons: 'GET_DAEMON',
   readInfo: 'GET_INFO',
@@ -61,12 +65,16 @@ const changesOf = (operations: Uint8Array): { command: string; count: number } =
   return { command: numbers.size === 1 ? nameOf(first) : 'mixed', count }
 }
 
-const trace = async (name: keyof Connection, call: Call, given: unknown[]): Promise<unknown> => {
+const isReading = (name: string | symbol): name is keyof typeof reading => name in reading
+
+const trace = async (
+  name: 'apply' | keyof typeof reading,
+  call: Call,
+  given: unknown[],
+): Promise<unknown> => {
   const [operations] = given
   const { command, count } =
-    name === 'apply'
-      ? changesOf(operations as Uint8Array)
-      : { command: reading[name] ?? name, count: 1 }
+    name === 'apply' ? changesOf(operations as Uint8Array) : { command: reading[name], count: 1 }
   const start = performance.now()
   const tell = (reply: object | undefined): void => {
     const stages = reply ? stagesOf(reply) : Array<number>(count).fill(Stage.none)
@@ -98,9 +106,9 @@ export const traced = (native: Connection): Connection => {
     const value = Reflect.get(native, name) as unknown
     if (typeof value !== 'function') return value
     const call = (value as Call).bind(native)
-    if (name !== 'apply' && !(name in reading)) return call
-    return async (...given: unknown[]): Promise<unknown> =>
-      requests.hasSubscribers ? trace(name as keyof Connection, call, given) : call(...given)
+    if (name !== 'apply' && !isReading(name)) return call
+    return (...given: unknown[]) =>
+      requests.hasSubscribers ? trace(name, call, given) : call(...given)
   }
   return new Proxy(native, {
     get: (_, name) => {

@@ -7,6 +7,8 @@ import t from 'tap'
 
 import { IpvsError } from 'ipvs-netlink'
 import type { DrainOptions, DrainProgress, DrainResult, Ipvs } from 'ipvs-netlink'
+import { createFakeIpvs } from 'ipvs-netlink/testing'
+import type { FakeIpvs } from 'ipvs-netlink/testing'
 import { destination, makeTable, service } from './fixtures/small-table.js'
 
 const tcp = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
@@ -432,4 +434,46 @@ t.test('errors of batches that mean something are not swallowed', async (t) => {
   const denied = new IpvsError('denied', { code, errno: -1, command: 'SET_DEST' })
   table.refusals.set('patchDestination', denied)
   await t.rejects(table.drainService(tcp, quick), denied)
+})
+
+t.test('an error is told as that of the drain, with its cause', async (t) => {
+  const makeFake = async (): Promise<FakeIpvs> => {
+    const ipvs = createFakeIpvs()
+    await ipvs.addService(tcp)
+    await ipvs.addDestination(tcp, one)
+    return ipvs
+  }
+  const name = '192.168.0.1:80 of tcp 10.0.0.1:80'
+  const verbs = ['getService', 'listDestinations', 'patchDestination', 'deleteDestination'] as const
+  for (const verb of verbs) {
+    const ipvs = await makeFake()
+    ipvs.failNext(verb, 'ERR_IPVS_PERMISSION')
+    await t.rejects(ipvs.drainDestination(tcp, one), {
+      name: 'IpvsError',
+      code: 'ERR_IPVS_PERMISSION',
+      errno: -1,
+      message: new RegExp(`^Cannot drain ${name}: every IPVS command needs CAP_NET_ADMIN`),
+      service: tcp,
+      cause: { code: 'ERR_IPVS_PERMISSION', message: /^Cannot (read|list|patch|delete) / },
+    })
+    t.match(await ipvs.listDestinations(tcp), [{ weight: 1 }], verb)
+  }
+  const ipvs = await makeFake()
+  await t.rejects(ipvs.drainDestination(tcp, two), {
+    code: 'ERR_IPVS_NO_DESTINATION',
+    message: /^Cannot drain 192\.168\.0\.2:80 of tcp 10\.0\.0\.1:80: the service has no such/,
+  })
+  ipvs.failNext('deleteService', 'ERR_IPVS_PERMISSION')
+  await t.rejects(ipvs.drainService(tcp), { message: /^Cannot drain tcp 10\.0\.0\.1:80: every/ })
+  // Closed between its looking and its setting.
+  const listDestinations = ipvs.listDestinations.bind<Ipvs['listDestinations']>(ipvs)
+  ipvs.listDestinations = (async (...given: Parameters<Ipvs['listDestinations']>) => {
+    const found = await listDestinations(...given)
+    void ipvs.close()
+    return found
+  }) as never
+  await t.rejects(ipvs.drainDestination(tcp, one), {
+    code: 'ERR_IPVS_CLOSED',
+    message: `Cannot drain ${name}: the handle was closed`,
+  })
 })

@@ -56,6 +56,88 @@ const scrape = async (ipvs: FakeIpvs, options: IpvsCollectorOptions = {}): Promi
 const canonical = (line: string): string =>
   line.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split(',').sort().join()}}`)
 
+// What node_exporter's ipvs collector shows (collector/ipvs_linux.go of 2024 and its tests), as facts:
+// names and types, the labels of a destination, and of the table that its tests read the sums by port.
+
+const ofTable = { labels: [], type: 'counter' } as const
+const ofBackend = {
+  labels: [
+    'local_address',
+    'local_mark',
+    'local_port',
+    'proto',
+    'remote_address',
+    'remote_port',
+  ] as string[],
+  type: 'gauge',
+} as const
+const nodeExporter = {
+  node_ipvs_connections_total: ofTable,
+  node_ipvs_incoming_packets_total: ofTable,
+  node_ipvs_outgoing_packets_total: ofTable,
+  node_ipvs_incoming_bytes_total: ofTable,
+  node_ipvs_outgoing_bytes_total: ofTable,
+  node_ipvs_backend_connections_active: ofBackend,
+  node_ipvs_backend_connections_inactive: ofBackend,
+  node_ipvs_backend_weight: ofBackend,
+}
+
+/** Service, destination, weight, active and inactive connections. */
+const theirTable = [
+  ['192.168.0.22', '192.168.82.22', 100, 248, 2],
+  ['192.168.0.22', '192.168.83.24', 100, 248, 2],
+  ['192.168.0.22', '192.168.83.21', 100, 248, 1],
+  ['192.168.0.57', '192.168.84.22', 0, 0, 0],
+  ['192.168.0.57', '192.168.82.21', 100, 1499, 0],
+  ['192.168.0.57', '192.168.50.21', 100, 1498, 0],
+  ['192.168.0.55', '192.168.50.26', 0, 0, 0],
+  ['192.168.0.55', '192.168.49.32', 100, 0, 0],
+  [0x10001000, '192.168.50.26', 20, 64, 1],
+  [0x10001000, '192.168.49.32', 100, 321, 5],
+] as const
+
+const makeTheirs = async (): Promise<FakeIpvs> => {
+  const ipvs = createFakeIpvs()
+  for (const [local, address, weight, activeConnections, inactiveConnections] of theirTable) {
+    const key = typeof local === 'number' ? { fwmark: local } : { ...web, address: local }
+    const real = { address, port: 3306 }
+    await ipvs.addService(key, { ifExists: 'ignore' })
+    await ipvs.addDestination(key, { ...real, forwarding: 'tun', weight })
+    ipvs.setCounters(key, real, { activeConnections, inactiveConnections })
+  }
+  return ipvs
+}
+
+t.test('every metric of node_exporter is there, of its type and with its labels', async (t) => {
+  const register = new Registry()
+  const collector = new IpvsCollector({ ipvs: await makeTheirs(), registers: [register] })
+  for (const text of [await register.metrics(), await collector.metrics()]) {
+    const lines = text.split('\n')
+    for (const [name, { type, labels }] of Object.entries(nodeExporter)) {
+      t.ok(lines.includes(`# TYPE ${name} ${type}`), `${name} is a ${type}`)
+      const series = lines.filter((line) => line.startsWith(name) && !/^\w+_total_/.test(line))
+      t.equal(series.length, type === 'gauge' ? theirTable.length : 1)
+      for (const line of series) {
+        t.same(Array.from(line.matchAll(/(\w+)="/g), ([, label]) => label).sort(), labels)
+      }
+    }
+  }
+})
+
+t.test('selected labels give the sums that node_exporter gives', async (t) => {
+  const lines = await scrape(await makeTheirs(), { backendLabels: ['local_port'] })
+  for (const line of [
+    'node_ipvs_backend_connections_active{local_port="0"} 385',
+    'node_ipvs_backend_connections_active{local_port="3306"} 3741',
+    'node_ipvs_backend_connections_inactive{local_port="0"} 6',
+    'node_ipvs_backend_connections_inactive{local_port="3306"} 5',
+    'node_ipvs_backend_weight{local_port="0"} 120',
+    'node_ipvs_backend_weight{local_port="3306"} 600',
+  ]) {
+    t.ok(lines.includes(line), line)
+  }
+})
+
 t.test("names and labels are node_exporter's", async (t) => {
   const lines = (await scrape(await makeTable())).map(canonical)
   const named = (name: string): string[] =>
@@ -214,4 +296,87 @@ t.test('a large table is rendered piece by piece', async (t) => {
   // Of 9 metrics of 5,000 destinations, three pieces each.
   t.ok(turns >= 27, `${turns} turns`)
   t.equal(linesOf(pieces.join('')).length, 9 * 5000 + 6 + 6)
+})
+
+/** Counts turns of the event loop while something is done. */
+const countingTurns = async <T>(work: (turn: () => number) => Promise<T>): Promise<T> => {
+  let turns = 0
+  let going = true
+  const count = (): void => {
+    ++turns
+    if (going) setImmediate(count)
+  }
+  setImmediate(count)
+  const result = await work(() => turns)
+  going = false
+  return result
+}
+
+t.test('a large table is taken in piece by piece', async (t) => {
+  const ipvs = createFakeIpvs()
+  await ipvs.batch(
+    Array.from({ length: 5000 }, (_, index) => ({
+      op: 'addService' as const,
+      service: { ...web, address: `10.1.${index >> 8}.${index & 255}` },
+    })),
+  )
+  const services = await ipvs.snapshot()
+  await ipvs.batch(
+    Array.from({ length: 5000 }, (_, index) => ({
+      op: 'addDestination' as const,
+      service: services[0] ?? web,
+      destination: { address: `10.2.${index >> 8}.${index & 255}` },
+    })),
+  )
+  const state = await ipvs.snapshot()
+  const perTurn = await countingTurns(async (turn) => {
+    const taken = new Map<number, number>()
+    // Each entry's counters are read once.
+    const watched = <Entry extends object>(entry: Entry): Entry =>
+      new Proxy(entry, {
+        get: (target, name) => {
+          if (name === 'stats') taken.set(turn(), (taken.get(turn()) ?? 0) + 1)
+          return Reflect.get(target, name) as unknown
+        },
+      })
+    const table = state.map((each) =>
+      watched({ ...each, destinations: each.destinations.map(watched) }),
+    )
+    const snapshot = async (): Promise<typeof table> => table
+    const read = { totals: async () => ipvs.totals(), snapshot } as unknown as FakeIpvs
+    await collect(new IpvsCollector({ ipvs: read, registers: [] }).stream())
+    return [...taken.values()]
+  })
+  t.equal(
+    perTurn.reduce((sum, each) => sum + each, 0),
+    10_000,
+  )
+  t.ok(
+    perTurn.every((each) => each <= 1000),
+    perTurn.join(),
+  )
+})
+
+t.test('a registry renders one metric in a turn', async (t) => {
+  const ipvs = await makeTable()
+  const rendered = await countingTurns(async (turn) => {
+    const at: number[] = []
+    const register = new Registry()
+    const registerMetric = register.registerMetric.bind(register)
+    register.registerMetric = (metric) => {
+      const rendering = metric as unknown as { getForPromString: () => Promise<unknown> }
+      const get = rendering.getForPromString.bind(rendering)
+      rendering.getForPromString = async () => {
+        const answer = await get()
+        at.push(turn())
+        return answer
+      }
+      registerMetric(metric)
+    }
+    new IpvsCollector({ ipvs, registers: [register] })
+    await register.metrics()
+    return at
+  })
+  t.equal(rendered.length, 21)
+  t.equal(new Set(rendered).size, rendered.length, rendered.join())
 })

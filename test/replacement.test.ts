@@ -156,3 +156,60 @@ t.test('changes are made as planned, in two trips only where removals wait', asy
   const removing = tripsOf(async () => ipvs.apply([{ ...web, destinations: [] }], { prune: true }))
   t.equal(await removing, 1)
 })
+
+/** Aborts, or closes the handle, when so many batches have ended. */
+const after = (ipvs: FakeIpvs, batches: number, end: () => unknown): void => {
+  const batch = ipvs.batch.bind(ipvs)
+  let count = 0
+  ipvs.batch = async (...given) => {
+    const outcomes = await batch(...given)
+    if (++count === batches) void end()
+    return outcomes
+  }
+}
+
+t.test('what ends it between its batches is told what was made', async (t) => {
+  const desired = [{ ...web, destinations: [b] }]
+  const made = [{ op: 'addDestination', destination: b, reason: 'declared, and not there' }]
+  const message = /^1 change was made, and is in this error's changes\. Of the rest: /
+  const check = async (ipvs: FakeIpvs, error: object, signal?: AbortSignal): Promise<void> => {
+    const onlooker = ipvs.openAnother()
+    await t.rejects(ipvs.apply(desired, { signal }), { ...error, message, changes: made })
+    t.match(await onlooker.listDestinations(web), [b, a], 'both serve')
+  }
+  const aborted = await served({ ...web, destinations: [a] })
+  const controller = new AbortController()
+  after(aborted, 1, () => controller.abort('enough'))
+  const abort = { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' }
+  await check(aborted, abort, controller.signal)
+
+  const closed = await served({ ...web, destinations: [a] })
+  after(closed, 1, () => closed.close())
+  await check(closed, { name: 'IpvsError', code: 'ERR_IPVS_CLOSED' })
+
+  const unread = await served({ ...web, destinations: [a] })
+  unread.failNext('deleteDestination', 'ERR_IPVS_OUTCOME_UNKNOWN')
+  after(unread, 2, () => unread.failNext('snapshot', 'ERR_IPVS_TIMEOUT'))
+  await t.rejects(unread.apply(desired), { code: 'ERR_IPVS_TIMEOUT', message, changes: made })
+})
+
+t.test('what ends it before anything was made has nothing to tell', async (t) => {
+  const ipvs = await served({ ...web, destinations: [a] })
+  const signal = AbortSignal.abort()
+  const error: unknown = await ipvs.apply([], { signal }).catch((each: unknown) => each)
+  t.match(error, { name: 'AbortError', message: 'The call was aborted before it was sent' })
+  t.notOk('changes' in (error as object))
+})
+
+t.test('a restore that is ended before its last lines says so', async (t) => {
+  const ipvs = await served({ ...web, destinations: [a] })
+  const controller = new AbortController()
+  after(ipvs, 1, () => controller.abort())
+  const text = '-A -t 10.0.0.1:80 -s rr\n--set 100 0 50\n'
+  await t.rejects(ipvs.restore(`-C\n${text}`, { signal: controller.signal }), {
+    name: 'AbortError',
+    message: /^Services and destinations were restored, the rest was not: .* before it was sent$/,
+  })
+  t.match(await ipvs.listServices(), [{ scheduler: 'rr' }])
+  t.match(await ipvs.timeouts(), { tcp: 900 })
+})

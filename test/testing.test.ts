@@ -7,22 +7,37 @@ import t from 'tap'
 
 import type { ConnectionEntry } from 'ipvs-netlink'
 import { createFakeIpvs } from 'ipvs-netlink/testing'
-import type { FakeVerb } from 'ipvs-netlink/testing'
+import type { FakeIpvs, FakeVerb } from 'ipvs-netlink/testing'
 import { fakeLayout } from '#lib/fake-layout'
 import { loadAddon } from '#lib/native'
 
+import { desired } from './scenarios/desired.js'
 import { destinations } from './scenarios/destinations.js'
+import { drain } from './scenarios/drain.js'
 import { patch } from './scenarios/patch.js'
 import { refusals } from './scenarios/refusals.js'
-import { refusal, rulesOf, tcp } from './scenarios/scene.js'
+import { rules } from './scenarios/rules.js'
+import { findSchedulers, refusal, rulesOf, tcp } from './scenarios/scene.js'
 import type { MakeScene } from './scenarios/scene.js'
 import { services } from './scenarios/services.js'
 import { table } from './scenarios/table.js'
+import { watch } from './scenarios/watch.js'
 
 const makeScene: MakeScene = async (t) => {
   const ipvs = createFakeIpvs()
   t.teardown(async () => ipvs.close())
-  return { ipvs, rules: async () => rulesOf(ipvs) }
+  const another = async (): Promise<FakeIpvs> => {
+    const other = ipvs.openAnother()
+    t.teardown(async () => other.close())
+    return other
+  }
+  return {
+    ipvs,
+    another,
+    rules: async () => rulesOf(ipvs),
+    admin: async (line) => (await another()).restore(line, { clear: false }),
+    schedulers: async () => findSchedulers(ipvs),
+  }
 }
 
 services(makeScene)
@@ -30,6 +45,10 @@ destinations(makeScene)
 patch(makeScene)
 refusals(makeScene)
 table(makeScene)
+desired(makeScene)
+drain(makeScene)
+watch(makeScene)
+rules(makeScene)
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
   const all: T[] = []

@@ -5,8 +5,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
 import type { Test } from 'tap'
 
+import { IpvsError, openIpvs } from 'ipvs-netlink'
 import type { RequestTrace } from 'ipvs-netlink'
 import { createFakeIpvs } from 'ipvs-netlink/testing'
+import { traced } from '#lib/tracing'
 
 const name = 'ipvs-netlink:request'
 const tcp = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
@@ -19,6 +21,12 @@ const listen = (t: Test): RequestTrace[] => {
   subscribe(name, hear)
   t.teardown(() => unsubscribe(name, hear))
   return told
+}
+
+const countOf = async (items: AsyncIterable<unknown>): Promise<number> => {
+  let count = 0
+  for await (const item of items) count += Number(item !== undefined)
+  return count
 }
 
 t.test('each request is told once, with what became of it', async (t) => {
@@ -63,4 +71,66 @@ t.test('a refused argument is no request, and nothing is told to nobody', async 
   await ipvs.addService(tcp)
   t.same(quiet, [])
   t.equal(told.length, 1)
+})
+
+t.test('every way of reading is told', async (t) => {
+  const ipvs = createFakeIpvs()
+  await ipvs.addService(tcp)
+  await ipvs.addDestination(tcp, { address: '127.0.0.1' })
+  const told = listen(t)
+  const commandsOf = async (work: () => Promise<unknown>): Promise<string[]> => {
+    await work()
+    return told.splice(0).map(({ command, outcome }) => `${command} ${outcome}`)
+  }
+  t.same(await commandsOf(() => countOf(ipvs.stream())), ['GET_SERVICE ok', 'GET_DEST ok'])
+  t.same(await commandsOf(() => countOf(ipvs.connections())), ['proc ok'])
+  t.same(await commandsOf(() => ipvs.columns()), ['GET_SERVICE ok'])
+  t.same(await commandsOf(() => ipvs.listDestinations(tcp)), ['GET_DEST ok'])
+  t.same(await commandsOf(() => ipvs.timeouts()), ['GET_CONFIG ok'])
+  t.same(await commandsOf(() => ipvs.syncDaemons()), ['GET_DAEMON ok'])
+  t.same(await commandsOf(() => ipvs.totals()), ['GET_INFO ok', 'proc ok'])
+})
+
+t.test("the addon's requests are told, whatever this machine makes of them", async (t) => {
+  const ipvs = await openIpvs()
+  t.teardown(() => ipvs.close())
+  const told = listen(t)
+  const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
+    work.then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+  const calls = [
+    [() => ipvs.listServices(), 'GET_SERVICE'],
+    [() => ipvs.info(), 'GET_INFO'],
+    [() => ipvs.deleteDestination(tcp, { address: '127.0.0.1' }), 'DEL_DEST'],
+  ] as const
+  for (const [call, command] of calls) {
+    const before = performance.now()
+    const error = await failureOf(call())
+    const [{ start, duration, bytes, ...what } = {} as never, ...others] = told.splice(0)
+    t.same(others, [])
+    const isRefusal = IpvsError.is(error) && error.code.includes('_NO_')
+    const refused = isRefusal ? 'refused' : 'failed'
+    const outcome = error === undefined ? 'ok' : refused
+    t.same(what, { command, count: 1, outcome, failures: error === undefined ? 0 : 1 })
+    t.ok(bytes >= 0 && start >= before && start + duration <= performance.now())
+  }
+})
+
+t.test('while nobody listens, a request is the call of the addon and nothing else', async (t) => {
+  const reply = { failure: undefined, records: new ArrayBuffer(8) }
+  const promise = Promise.resolve(reply)
+  const native = { readInfo: t.captureFn(() => promise) }
+  const connection = traced(native as unknown as Parameters<typeof traced>[0])
+  const now = performance.now.bind(performance)
+  const looks = t.capture(performance, 'now', now)
+  t.equal(connection.readInfo(), promise)
+  t.equal(looks().length, 0)
+  const told = listen(t)
+  t.not(connection.readInfo(), promise)
+  await promise
+  t.ok(looks().length > 0)
+  await new Promise(setImmediate)
+  t.match(told, [{ command: 'GET_INFO', bytes: 8, outcome: 'ok' }])
 })

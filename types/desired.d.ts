@@ -215,6 +215,15 @@ export interface Applied {
 }
 
 /**
+ * What the error of {@link DesiredState.apply} has beside its own when it ended early, after changes
+ * were made: on an abort, when the handle was closed, or when the table could not be read again.
+ */
+export interface AppliedInPart {
+  /** Those that were made, in order. When the last batch was under way, its changes are not among them. */
+  readonly changes: readonly PlannedChange[]
+}
+
+/**
  * The table as it is to be, compared with the kernel's each time, so that what another program
  * changed is put right.
  *
@@ -245,6 +254,9 @@ export interface DesiredState {
    * takes its place is nowhere declared. What is held back so is in {@link Applied.failed} with
    * `ERR_IPVS_HELD_BACK`, whose `cause` is the error of what it waited for, and goes at the next call
    * that adds everything.
+   *
+   * When it is aborted, or ends early for another reason, what was made stays: the error then is an
+   * {@link AppliedInPart}, and says of the rest whether it was sent.
    */
   apply(desired: readonly VirtualServer[], options?: DesiredStateOptions): Promise<Applied>
 }

@@ -6,6 +6,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 
 import { Counter, Gauge, register } from 'prom-client'
 
@@ -13,6 +14,7 @@ import { ipvs } from 'ipvs-netlink'
 import { IpvsCollector } from 'ipvs-netlink/prometheus'
 import { Drains } from './drains.js'
 import { HealthChecks } from './health.js'
+import { reconcile } from './reconcile.js'
 import { readSettings, watchSettings } from './settings.js'
 
 const log = (text) => console.log(text)
@@ -44,58 +46,36 @@ const ended = new Counter({
   help: 'Drains, by how they ended.',
   labelNames: ['ended'],
 })
-const unhealthy = new Gauge({
+const checks = new HealthChecks()
+new Gauge({
   name: 'ipvs_controller_unhealthy_destinations',
   help: 'Real servers that do not answer.',
+  collect() {
+    this.set(checks.unhealthy)
+  },
 })
-new IpvsCollector({ ipvs, onError: (error) => log(error.message) })
+// Not in the registry, which would make the text of a large table in one go.
+const table = new IpvsCollector({
+  ipvs,
+  registers: [],
+  onError: (error) => log(error.message),
+})
+
+async function* textOfMetrics() {
+  yield* table.stream()
+  yield await register.metrics()
+}
 
 const metrics = createServer(async (request, response) => {
   if (request.url !== '/metrics') return response.writeHead(404).end()
   response.setHeader('content-type', register.contentType)
-  return response.end(await register.metrics())
+  // It rejects when who asked has gone.
+  return pipeline(textOfMetrics(), response).catch(() => undefined)
 })
 metrics.listen(settings.metrics.port, settings.metrics.address)
 await once(metrics, 'listening')
 
-const checks = new HealthChecks()
-const drains = new Drains({ log, ended: (how) => (ended.inc({ ended: how }), wake()) })
-
-/** What `batch` takes of a change of a plan. */
-const operationOf = (change) => {
-  const operation = { ...change }
-  for (const name of ['before', 'after', 'reason']) delete operation[name]
-  return operation
-}
-
-const isRemoval = ({ op }) => op === 'deleteDestination' || op === 'deleteService'
-
-/** One step nearer to what the file says. What goes is drained, and comes back if it is wanted. */
-const reconcile = async () => {
-  const { virtualServers, check, drain, exclusive } = settings
-  const urlOf = ({ server, health }, each) => HealthChecks.urlOf(server, health, each)
-  const urls = virtualServers.flatMap((each) =>
-    each.server.destinations.map((destination) => urlOf(each, destination)),
-  )
-  await checks.round(
-    urls.filter((url) => url !== undefined),
-    check,
-  )
-  const desired = virtualServers.map((each) => ({
-    ...each.server,
-    destinations: each.server.destinations.filter((one) => checks.isHealthy(urlOf(each, one))),
-  }))
-  unhealthy.set(urls.filter((url) => !checks.isHealthy(url)).length)
-
-  const { changes } = await ipvs.plan(desired, { prune: exclusive })
-  await drains.set(changes.filter(isRemoval), drain.timeout)
-  const others = changes.filter((change) => !isRemoval(change))
-  const outcomes = await ipvs.batch(others.map(operationOf))
-  for (const [index, { op, reason }] of others.entries()) {
-    const { ok, error } = outcomes[index]
-    log(ok ? `${op}: ${reason}` : error.message)
-  }
-}
+const drains = new Drains({ ipvs, log, ended: (how) => (ended.inc({ ended: how }), wake()) })
 
 log(`serving ${path}`)
 signal.addEventListener('abort', () => wake())
@@ -105,7 +85,7 @@ while (!signal.aborted) {
   })
   const timer = setTimeout(() => wake(), settings.check.interval)
   // The next round tries again.
-  await reconcile().catch((error) => log(error.message))
+  await reconcile({ ipvs, settings, checks, drains, log }).catch((error) => log(error.message))
   if (!signal.aborted) await woken
   clearTimeout(timer)
 }

@@ -1,39 +1,33 @@
 // What is on its way out.
 
-import { ipvs } from 'ipvs-netlink'
-
-/** The drains under way, by what they drain. */
+/** The drains under way, by name. */
 export class Drains {
   #running = new Map()
+  #ipvs
   #log
   #ended
 
-  constructor({ log, ended }) {
+  constructor({ ipvs, log, ended }) {
+    this.#ipvs = ipvs
     this.#log = log
     this.#ended = ended
   }
 
-  /** Makes exactly these the drains under way: starts the new ones, gives up the others. */
-  async set(changes, timeout) {
-    const wanted = new Map(
-      changes.map(({ service, destination }) => [
-        JSON.stringify([service, destination?.address, destination?.port]),
-        { service, destination },
-      ]),
-    )
+  /** Gives up those that are not among these; what they drained has its weight again then. */
+  async giveUpBut(wanted) {
     const unwanted = [...this.#running].filter(([name]) => !wanted.has(name))
     for (const [, { controller }] of unwanted) controller.abort()
     await Promise.all(unwanted.map(([, { finished }]) => finished))
-    for (const [name, each] of wanted)
-      if (!this.#running.has(name)) this.#start(name, each, timeout)
   }
 
-  #start(name, { service, destination }, timeout) {
+  /** Drains a destination, or a whole service, unless that is under way. */
+  start(name, { service, destination }, timeout) {
+    if (this.#running.has(name)) return
     const controller = new AbortController()
     const options = { timeout, signal: controller.signal }
     const drain = destination
-      ? ipvs.drainDestination(service, destination, options)
-      : ipvs.drainService(service, options)
+      ? this.#ipvs.drainDestination(service, destination, options)
+      : this.#ipvs.drainService(service, options)
     this.#log(`draining ${name}`)
     const finished = drain
       .then(

@@ -41,6 +41,11 @@ export class HealthChecks {
     )
   }
 
+  /** How many do not answer. */
+  get unhealthy() {
+    return [...this.#known.values()].filter(({ healthy }) => !healthy).length
+  }
+
   isHealthy(url) {
     return url === undefined || this.#known.get(url)?.healthy === true
   }

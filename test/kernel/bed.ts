@@ -3,11 +3,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { openHost, openIpvs } from 'ipvs-netlink'
-import type { Host } from 'ipvs-netlink'
+import type { Host, Ipvs } from 'ipvs-netlink'
 import type { Test } from 'tap'
 
 import { addNamespace, deleteNamespace, run as runToEnd } from '../../test/support/launcher.mjs'
-import { tcp } from '../scenarios/scene.js'
+import { findSchedulers } from '../scenarios/scene.js'
 import type { Scene } from '../scenarios/scene.js'
 
 /** Runs a program and answers its standard output; rejects when it fails. */
@@ -43,7 +43,14 @@ export const makeBed = async (t: Test): Promise<Bed> => {
       .map((line) => line.trim())
       .filter((line) => line !== '')
   }
-  return { netns, ipvs, host, inside, rules }
+  const admin = async (line: string): Promise<string> => inside('ipvsadm', ...line.split(' '))
+  const another = async (): Promise<Ipvs> => {
+    const other = await openIpvs({ netns })
+    t.teardown(async () => other.close())
+    return other
+  }
+  const schedulers = async (): Promise<readonly string[]> => schedulersOf(ipvs)
+  return { netns, ipvs, host, inside, rules, admin, another, schedulers }
 }
 
 /** A program for perl: sends datagrams to an address and port, so many, each from another port. */
@@ -54,8 +61,6 @@ export const datagrams = `
     IO::Socket::INET->new(Proto => 'udp', PeerAddr => $address, PeerPort => $port)->send('hello');
   }
 `
-
-const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
 
 /**
  * lblc and lblcr have settings in every namespace. On 6.1 the first service that used lblc waited for ever
@@ -69,17 +74,10 @@ export const loadSchedulersWithSettings = async (): Promise<void> => {
 let found: readonly string[] | undefined
 
 /** The schedulers of this kernel: before 6.5 it has no twos. */
-export const schedulersOf = async ({ ipvs }: Bed): Promise<readonly string[]> => {
+const schedulersOf = async (ipvs: Ipvs): Promise<readonly string[]> => {
   if (found) return found
   await loadSchedulersWithSettings()
-  const outcomes = await ipvs.batch(
-    known.map((scheduler, index) => ({
-      op: 'addService',
-      service: { ...tcp, port: index + 1, scheduler },
-    })),
-  )
-  await ipvs.clear()
-  found = known.filter((_, index) => outcomes[index]?.ok === true)
+  found = await findSchedulers(ipvs)
   return found
 }
 

@@ -23,7 +23,7 @@ import {
   text,
 } from '../fixtures/tables.js'
 import type { Model, Values } from '../fixtures/tables.js'
-import { makeBed, schedulersOf } from './bed.js'
+import { makeBed } from './bed.js'
 import type { Bed } from './bed.js'
 
 const rulesOf = async ({ rules }: Bed): Promise<string[]> => (await rules()).map(canonicalRule)
@@ -63,7 +63,7 @@ const check = async (
 
 t.test('what we write is what ipvsadm reads', async (t) => {
   const bed = await makeBed(t)
-  await check(t, anyTable(75, await schedulersOf(bed), longestOfOurs), async (models) => {
+  await check(t, anyTable(75, await bed.schedulers(), longestOfOurs), async (models) => {
     await write(bed.ipvs, models)
     mustBeSame('ipvsadm -Sn', await rulesOf(bed), savedRules(models))
     mustBeSame('snapshot', linesOf(await bed.ipvs.snapshot()), expectedLines(models))
@@ -78,7 +78,7 @@ const feed = async ({ netns }: Bed, input: string, ...command: string[]): Promis
 
 t.test('what ipvsadm writes is what we read, every default filled in', async (t) => {
   const bed = await makeBed(t)
-  await check(t, anyTable(75, await schedulersOf(bed), longestOfIpvsadm), async (models) => {
+  await check(t, anyTable(75, await bed.schedulers(), longestOfIpvsadm), async (models) => {
     await bed.ipvs.clear()
     await feed(bed, `${models.flatMap(restorable).join('\n')}\n`, 'ipvsadm', '-R')
     mustBeSame('snapshot', linesOf(await bed.ipvs.snapshot()), expectedLines(models))
@@ -105,7 +105,7 @@ const edits = (table: readonly VirtualServerState[]): Operation[] =>
 t.test('what we read can be written back as it is', async (t) => {
   const bed = await makeBed(t)
   const { ipvs } = bed
-  await check(t, anyTable(75, await schedulersOf(bed), longestOfOurs), async (models) => {
+  await check(t, anyTable(75, await bed.schedulers(), longestOfOurs), async (models) => {
     await write(ipvs, models)
     const before = await ipvs.snapshot()
     const rules = await rulesOf(bed)
@@ -133,7 +133,7 @@ const keyOf = (service: VirtualServerState): Values =>
 t.test('every way of reading says the same, with totals as number or bigint', async (t) => {
   const bed = await makeBed(t)
   const { ipvs } = bed
-  const few = anyTable(15, await schedulersOf(bed), longestOfOurs)
+  const few = anyTable(15, await bed.schedulers(), longestOfOurs)
   await check(t, few, async (models) => {
     await write(ipvs, models)
     const table = await ipvs.snapshot({ bigint: true })

@@ -9,6 +9,12 @@ export interface Scene {
   readonly ipvs: Ipvs
   /** The rules as the kernel's reference tool saves them, a line each. */
   readonly rules: () => Promise<string[]>
+  /** What another program does, as a line of that tool: `-A -t 10.0.0.1:80 -s rr`. */
+  readonly admin: (line: string) => Promise<unknown>
+  /** Another handle on the same table; closed when the test ends. */
+  readonly another: () => Promise<Ipvs>
+  /** The schedulers that there are. */
+  readonly schedulers: () => Promise<readonly string[]>
 }
 
 /** An empty table, which goes when the test ends. */
@@ -26,6 +32,20 @@ export const refusal = (
   code,
   ...more,
 })
+
+const known = 'rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos'.split(' ')
+
+/** Those of all schedulers that an empty table takes. */
+export const findSchedulers = async (ipvs: Ipvs): Promise<string[]> => {
+  const outcomes = await ipvs.batch(
+    known.map((scheduler, index) => ({
+      op: 'addService',
+      service: { ...tcp, port: index + 1, scheduler },
+    })),
+  )
+  await ipvs.clear()
+  return known.filter((_, index) => outcomes[index]?.ok === true)
+}
 
 // The reference tool's words, for a table that it cannot see.
 
