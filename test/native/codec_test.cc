@@ -103,6 +103,33 @@ void TestFlippedReplies() {
   }
 }
 
+// What a decoder has learned of one message must not make it read another one differently.
+void TestReadAfterAnother() {
+  const std::vector<uint8_t> whole = ServiceReply();
+  constexpr size_t kHeaders = sizeof(nlmsghdr) + sizeof(genlmsghdr) + sizeof(nlattr);
+  const Bytes attributes{whole.data() + kHeaders, whole.size() - kHeaders};
+  const auto compare = [&](const std::vector<uint8_t>& other) {
+    netlink::Decoder fresh(ipvs::kServiceTable);
+    netlink::Decoder learned(ipvs::kServiceTable);
+    ipvs::ServiceRecord expected{};
+    ipvs::ServiceRecord found{};
+    ipvs::ServiceRecord before{};
+    Check(learned.Decode(attributes, reinterpret_cast<uint8_t*>(&before)), "a whole one is read");
+    const bool is_read =
+        fresh.Decode({other.data(), other.size()}, reinterpret_cast<uint8_t*>(&expected));
+    Check(
+        learned.Decode({other.data(), other.size()}, reinterpret_cast<uint8_t*>(&found)) == is_read,
+        "it is refused by both or by none");
+    Check(!is_read || std::memcmp(&found, &expected, sizeof found) == 0, "and read alike");
+  };
+  for (size_t size = 0; size < attributes.size; ++size) compare(Cut(attributes, size));
+  for (size_t at = 0; at < attributes.size; ++at) {
+    std::vector<uint8_t> flipped = Cut(attributes, attributes.size);
+    flipped[at] = static_cast<uint8_t>(flipped[at] ^ 0x01);
+    compare(flipped);
+  }
+}
+
 // Bits of observed rows must not make a request read beyond its own part of the memory.
 void TestRequestStopsAtItsEnd() {
   std::vector<uint8_t> operation(ipvs::OperationSize(), 0);
@@ -180,6 +207,7 @@ int main() {
   TestWholeReply();
   TestCutReplies();
   TestFlippedReplies();
+  TestReadAfterAnother();
   TestRequestStopsAtItsEnd();
   TestCopiedMessages();
   TestDuplicatesGo();
