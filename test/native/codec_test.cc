@@ -103,6 +103,44 @@ void TestFlippedReplies() {
   }
 }
 
+size_t WidthOf(netlink::Wire wire) {
+  switch (wire) {
+    case netlink::Wire::kU8:
+      return 1;
+    case netlink::Wire::kU16:
+    case netlink::Wire::kBe16:
+      return 2;
+    case netlink::Wire::kU32:
+    case netlink::Wire::kRaw32:
+    case netlink::Wire::kCounter:
+      return 4;
+    case netlink::Wire::kFlags:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+// The kernel's own rule for integers: at least the width of their type.
+void TestShortNumbers() {
+  for (const netlink::Table* table :
+       {&ipvs::kServiceTable, &ipvs::kDestinationTable, &ipvs::kDaemonTable}) {
+    for (size_t row = 0; row < table->count; ++row) {
+      const size_t width = WidthOf(table->rows[row].wire);
+      for (size_t size = 0; size <= width; ++size) {
+        std::vector<uint8_t> attribute(sizeof(nlattr) + size, 1);
+        Store(attribute.data(), static_cast<uint16_t>(attribute.size()));
+        Store(attribute.data() + offsetof(nlattr, nla_type), table->rows[row].id);
+        attribute.shrink_to_fit();
+        std::vector<uint8_t> record(table->record_size, 0);
+        netlink::Decoder decoder(*table);
+        const bool is_read = decoder.Decode({attribute.data(), attribute.size()}, record.data());
+        if (width > 0) Check(is_read == (size == width), "a number that is cut short is refused");
+      }
+    }
+  }
+}
+
 // What a decoder has learned of one message must not make it read another one differently.
 void TestReadAfterAnother() {
   const std::vector<uint8_t> whole = ServiceReply();
@@ -207,6 +245,7 @@ int main() {
   TestWholeReply();
   TestCutReplies();
   TestFlippedReplies();
+  TestShortNumbers();
   TestReadAfterAnother();
   TestRequestStopsAtItsEnd();
   TestCopiedMessages();
