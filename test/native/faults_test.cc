@@ -275,6 +275,19 @@ void TestAbsurdErrno() {
   }
 }
 
+void TestWordsOfARefusal() {
+  for (const bool capped : {true, false}) {
+    Bed bed;
+    bed.kernel.spoil = [capped](Replies* replies) {
+      *replies = {MakeVerdict(SequenceOf(replies->back()), EINVAL, "because", capped)};
+    };
+    const Outcome outcome = bed.Apply({1}).front();
+    Check(Is(outcome, Stage::kKernel, EINVAL), "refused: " + Describe(outcome));
+    Check(outcome.text == "because", "with the kernel's words: " + outcome.text);
+    bed.Recovers();
+  }
+}
+
 void TestAnswerWithoutContent() {
   Bed bed;
   bed.Apply({1});
@@ -388,9 +401,17 @@ void TestStopWithoutVerdict() {
   bed.kernel.refuse = [](uint32_t) { return EINTR; };
   Records stop(ipvs::OperationSize(), 0);
   Store<uint32_t>(stop.data(), ipvs::kDelDaemon);
+  constexpr uint32_t kMaster = 1;
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset()], 1);  // the row of the state is present
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset() + offsetof(ipvs::DaemonRecord, state)],
+                  kMaster);
   std::vector<Outcome> outcomes;
+  bed.kernel.daemons = {2};
   bed.client.Apply(stop, &outcomes);
   Check(outcomes.front().ok(), "it is seen to be stopped: " + Describe(outcomes.front()));
+  bed.kernel.daemons = {2, kMaster};
+  bed.client.Apply(stop, &outcomes);
+  Check(Is(outcomes.front(), Stage::kReply, EBUSY), "and not to be: " + Describe(outcomes.front()));
   bed.Recovers();
 }
 
@@ -565,6 +586,7 @@ constexpr Test kTests[] = {
     TEST(InterruptedDump),
     TEST(DumpThatFails),
     TEST(AbsurdErrno),
+    TEST(WordsOfARefusal),
     TEST(AnswerWithoutContent),
     TEST(SendFails),
     TEST(NoSocket),
