@@ -1,8 +1,11 @@
 // Replacing files in one step: what stays of the old file, what is refused, and what is left behind.
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
-import { closeSync, constants as files, openSync, utimesSync, watch, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { closeSync, constants as files, openSync, symlinkSync, utimesSync } from 'node:fs'
+import { watch, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -32,6 +35,34 @@ t.test('a file that exists is another one then, with its mode and owner', async 
   t.equal(readFileSync(path, 'utf8'), 'short')
   t.match(after, { mode: before.mode, uid: before.uid, gid: before.gid })
   t.not(after.ino, before.ino)
+})
+
+t.test('the text is on the disk before it takes the name, and the name after', async (t) => {
+  const folder = t.testdir({ file: 'old' })
+  const path = join(folder, 'file')
+  const opened = await open(path)
+  const prototype = Object.getPrototypeOf(opened) as FileHandle
+  await opened.close()
+  const sync = Reflect.get<FileHandle, 'sync'>(prototype, 'sync')
+  t.teardown(() => {
+    prototype.sync = sync
+  })
+  const synced: string[][] = []
+  prototype.sync = async function (this: FileHandle) {
+    const name = readlinkSync(`/proc/self/fd/${this.fd}`)
+    synced.push([
+      name,
+      name === folder ? '' : readFileSync(name, 'utf8'),
+      readFileSync(path, 'utf8'),
+    ])
+    return sync.call(this)
+  }
+  await replaceFile(path, 'new')
+  t.match(synced, [
+    [/\/\.ipvs-netlink\.[^/]*\.tmp$/, 'new', 'old'],
+    [folder, '', 'new'],
+  ])
+  t.equal(synced.length, 2)
 })
 
 t.test('a reader sees one whole text or the other', async (t) => {

@@ -103,6 +103,71 @@ void TestFlippedReplies() {
   }
 }
 
+size_t WidthOf(netlink::Wire wire) {
+  switch (wire) {
+    case netlink::Wire::kU8:
+      return 1;
+    case netlink::Wire::kU16:
+    case netlink::Wire::kBe16:
+      return 2;
+    case netlink::Wire::kU32:
+    case netlink::Wire::kRaw32:
+    case netlink::Wire::kCounter:
+      return 4;
+    case netlink::Wire::kFlags:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+// The kernel's own rule for integers: at least the width of their type.
+void TestShortNumbers() {
+  for (const netlink::Table* table :
+       {&ipvs::kServiceTable, &ipvs::kDestinationTable, &ipvs::kDaemonTable}) {
+    for (size_t row = 0; row < table->count; ++row) {
+      const size_t width = WidthOf(table->rows[row].wire);
+      for (size_t size = 0; size <= width; ++size) {
+        std::vector<uint8_t> attribute(sizeof(nlattr) + size, 1);
+        Store(attribute.data(), static_cast<uint16_t>(attribute.size()));
+        Store(attribute.data() + offsetof(nlattr, nla_type), table->rows[row].id);
+        attribute.shrink_to_fit();
+        std::vector<uint8_t> record(table->record_size, 0);
+        netlink::Decoder decoder(*table);
+        const bool is_read = decoder.Decode({attribute.data(), attribute.size()}, record.data());
+        if (width > 0) Check(is_read == (size == width), "a number that is cut short is refused");
+      }
+    }
+  }
+}
+
+// What a decoder has learned of one message must not make it read another one differently.
+void TestReadAfterAnother() {
+  const std::vector<uint8_t> whole = ServiceReply();
+  constexpr size_t kHeaders = sizeof(nlmsghdr) + sizeof(genlmsghdr) + sizeof(nlattr);
+  const Bytes attributes{whole.data() + kHeaders, whole.size() - kHeaders};
+  const auto compare = [&](const std::vector<uint8_t>& other) {
+    netlink::Decoder fresh(ipvs::kServiceTable);
+    netlink::Decoder learned(ipvs::kServiceTable);
+    ipvs::ServiceRecord expected{};
+    ipvs::ServiceRecord found{};
+    ipvs::ServiceRecord before{};
+    Check(learned.Decode(attributes, reinterpret_cast<uint8_t*>(&before)), "a whole one is read");
+    const bool is_read =
+        fresh.Decode({other.data(), other.size()}, reinterpret_cast<uint8_t*>(&expected));
+    Check(
+        learned.Decode({other.data(), other.size()}, reinterpret_cast<uint8_t*>(&found)) == is_read,
+        "it is refused by both or by none");
+    Check(!is_read || std::memcmp(&found, &expected, sizeof found) == 0, "and read alike");
+  };
+  for (size_t size = 0; size < attributes.size; ++size) compare(Cut(attributes, size));
+  for (size_t at = 0; at < attributes.size; ++at) {
+    std::vector<uint8_t> flipped = Cut(attributes, attributes.size);
+    flipped[at] = static_cast<uint8_t>(flipped[at] ^ 0x01);
+    compare(flipped);
+  }
+}
+
 // Bits of observed rows must not make a request read beyond its own part of the memory.
 void TestRequestStopsAtItsEnd() {
   std::vector<uint8_t> operation(ipvs::OperationSize(), 0);
@@ -236,6 +301,8 @@ int main() {
   TestWholeReply();
   TestCutReplies();
   TestFlippedReplies();
+  TestShortNumbers();
+  TestReadAfterAnother();
   TestRequestStopsAtItsEnd();
   TestCopiedMessages();
   TestDuplicatesGo();

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <iostream>
@@ -109,6 +110,7 @@ void Expect(const std::function<void(Replies*)>& spoil, int error_of_change, int
           "the outcome is unknown: " + Describe(outcome));
   }
   Check(bed.kernel.services[3] && bed.kernel.services[5], "the kernel did carry it out");
+  Check(peer::Open() == 0, "the socket is closed, as the reply may still come");
   const Outcome read = bed.Read();
   Check(Is(read, Stage::kReply, error_of_read), "the read fails: " + Describe(read));
   bed.Recovers();
@@ -273,6 +275,19 @@ void TestAbsurdErrno() {
   }
 }
 
+void TestWordsOfARefusal() {
+  for (const bool capped : {true, false}) {
+    Bed bed;
+    bed.kernel.spoil = [capped](Replies* replies) {
+      *replies = {MakeVerdict(SequenceOf(replies->back()), EINVAL, "because", capped)};
+    };
+    const Outcome outcome = bed.Apply({1}).front();
+    Check(Is(outcome, Stage::kKernel, EINVAL), "refused: " + Describe(outcome));
+    Check(outcome.text == "because", "with the kernel's words: " + outcome.text);
+    bed.Recovers();
+  }
+}
+
 void TestAnswerWithoutContent() {
   Bed bed;
   bed.Apply({1});
@@ -417,6 +432,19 @@ void TestReloadedInAPatch() {
   bed.Recovers();
 }
 
+// ENOENT of one change is its own, even if the number changes in the same moment.
+void TestFamilyChangesBehindARefusal() {
+  Bed bed;
+  bed.Apply({1});
+  bed.kernel.refuse = [](uint32_t fwmark) { return fwmark == 2 ? ENOENT : 0; };
+  bed.kernel.spoil = [&bed](Replies*) { bed.kernel.family = 50; };
+  const std::vector<Outcome> told = bed.Apply({2, 3});
+  Check(Is(told[0], Stage::kKernel, ENOENT), "the refusal is told: " + Describe(told[0]));
+  Check(told[1].ok(), "and the success: " + Describe(told[1]));
+  Check(bed.kernel.executed.size() == 3, "nothing is carried out twice");
+  bed.Recovers();
+}
+
 // Nobody answers about the family's number.
 void TestFamilyUnanswered() {
   Bed bed;
@@ -459,22 +487,31 @@ void TestStopWithoutVerdict() {
   bed.kernel.refuse = [](uint32_t) { return EINTR; };
   Records stop(ipvs::OperationSize(), 0);
   Store<uint32_t>(stop.data(), ipvs::kDelDaemon);
+  constexpr uint32_t kMaster = 1;
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset()], 1);  // the row of the state is present
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset() + offsetof(ipvs::DaemonRecord, state)],
+                  kMaster);
   std::vector<Outcome> outcomes;
+  bed.kernel.daemons = {2};
   bed.client.Apply(stop, &outcomes);
   Check(outcomes.front().ok(), "it is seen to be stopped: " + Describe(outcomes.front()));
+  bed.kernel.daemons = {2, kMaster};
+  bed.client.Apply(stop, &outcomes);
+  Check(Is(outcomes.front(), Stage::kReply, EBUSY), "and not to be: " + Describe(outcomes.front()));
   bed.Recovers();
 }
 
 void TestFailingRequestIsAlone() {
   Bed bed;
   bed.Apply({1, 2, 3});
-  int left = 1;
-  bed.kernel.spoil = [&left](Replies* replies) {
-    if (left-- > 0) replies->clear();
+  std::atomic<bool> is_sent{false};
+  bed.kernel.spoil = [&is_sent](Replies* replies) {
+    if (!is_sent) replies->clear();
+    is_sent = true;
   };
   Outcome change;
   std::thread waiting([&] { change = bed.Apply({4}).front(); });
-  while (bed.kernel.executed.size() < 4) std::this_thread::yield();
+  while (!is_sent) std::this_thread::yield();
   size_t count = 0;
   const Outcome read = bed.Read(&count);
   Check(read.ok() && count == 4, "a read goes on beside a change that waits: " + Describe(read));
@@ -635,6 +672,7 @@ constexpr Test kTests[] = {
     TEST(InterruptedDump),
     TEST(DumpThatFails),
     TEST(AbsurdErrno),
+    TEST(WordsOfARefusal),
     TEST(AnswerWithoutContent),
     TEST(SendFails),
     TEST(NoSocket),
@@ -643,6 +681,7 @@ constexpr Test kTests[] = {
     TEST(ReloadedAgainAndAgain),
     TEST(RefusedWithNoEntry),
     TEST(ReloadedInAPatch),
+    TEST(FamilyChangesBehindARefusal),
     TEST(FamilyUnanswered),
     TEST(Patch),
     TEST(StopWithoutVerdict),

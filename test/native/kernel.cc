@@ -73,6 +73,20 @@ Reply MakeVerdict(uint32_t sequence, int error) {
   });
 }
 
+Reply MakeVerdict(uint32_t sequence, int error, const std::string& words, bool capped) {
+  const auto flags = static_cast<uint16_t>(NLM_F_ACK_TLVS | (capped ? NLM_F_CAPPED : 0));
+  return MakeReply(NLMSG_ERROR, flags, sequence, [&](MessageWriter* writer) {
+    const int32_t negative = -error;
+    nlmsghdr request{};
+    request.nlmsg_len = sizeof request + sizeof(uint64_t);
+    const uint64_t payload = 0;
+    writer->Append(&negative, sizeof negative);
+    writer->Append(&request, sizeof request);
+    if (!capped) writer->Append(&payload, sizeof payload);
+    writer->Attribute(NLMSGERR_ATTR_MSG, words.c_str(), words.size() + 1);
+  });
+}
+
 Reply MakeService(uint16_t family, uint16_t flags, uint32_t sequence, uint32_t fwmark) {
   return MakeReply(family, flags, sequence, [&](MessageWriter* writer) {
     WriteGeneric(writer, ipvs::kNewService);
@@ -80,6 +94,15 @@ Reply MakeService(uint16_t family, uint16_t flags, uint32_t sequence, uint32_t f
     writer->Attribute(1, uint16_t{2});
     writer->Attribute(kFwmarkAttribute, fwmark);
     writer->Attribute(6, "wlc", 4);
+    writer->EndNest(nest);
+  });
+}
+
+Reply MakeDaemon(uint16_t family, uint32_t sequence, uint32_t state) {
+  return MakeReply(family, NLM_F_MULTI, sequence, [&](MessageWriter* writer) {
+    WriteGeneric(writer, ipvs::kNewDaemon);
+    const size_t nest = writer->BeginNest(ipvs::kAttrDaemon);
+    writer->Attribute(1, state);
     writer->EndNest(nest);
   });
 }
@@ -150,6 +173,11 @@ void Kernel::AnswerDump(const Message& message, std::vector<Reply>* replies) con
   if (CommandOf(message) == ipvs::kGetService) {
     for (const auto& [fwmark, present] : services) {
       if (present) replies->push_back(MakeService(family, NLM_F_MULTI, message.sequence, fwmark));
+    }
+  }
+  if (CommandOf(message) == ipvs::kGetDaemon) {
+    for (const uint32_t state : daemons) {
+      replies->push_back(MakeDaemon(family, message.sequence, state));
     }
   }
   replies->push_back(MakeDone(message.sequence));

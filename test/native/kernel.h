@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "ipvs/codec.h"
@@ -19,8 +20,12 @@ Reply MakeReply(uint16_t type, uint16_t flags, uint32_t sequence,
                 const std::function<void(netlink::MessageWriter*)>& write);
 // NLMSG_ERROR: an acknowledgement when `error` is 0.
 Reply MakeVerdict(uint32_t sequence, int error);
+// A refusal with the kernel's words, after the whole request or after its header alone (capped).
+Reply MakeVerdict(uint32_t sequence, int error, const std::string& words, bool capped);
 // A GET_SERVICE reply for the service with this firewall mark.
 Reply MakeService(uint16_t family, uint16_t flags, uint32_t sequence, uint32_t fwmark);
+// A GET_DAEMON reply.
+Reply MakeDaemon(uint16_t family, uint32_t sequence, uint32_t state);
 Reply MakeDone(uint32_t sequence, uint16_t flags = 0, int error = 0);
 
 // The bytes of an operation on the service of a firewall mark.
@@ -32,6 +37,8 @@ class Kernel {
  public:
   uint16_t family = 36;  // 0: the module is not there, and cannot be loaded
   std::map<uint32_t, bool> services;
+  // The states of the sync daemons that run.
+  std::vector<uint32_t> daemons;
   // Every change that arrived: its firewall mark and what became of it.
   std::vector<std::pair<uint32_t, int>> executed;
 

@@ -255,8 +255,11 @@ const live = async (ruins, isEarly) => {
   unprepare()
   rmSync(at(files.profile))
   await holdConnections()
+  const draining = next()
   child.send('go')
-  await sleep(50 + chance(1500))
+  // Of four, three in the midst of a round of everything, and one in its first steps.
+  if (chance(4) > 0) await draining
+  await sleep(chance(1000))
   return end()
 }
 
@@ -283,6 +286,7 @@ const result = {
   kills: kill,
   seconds,
   restarts,
+  usualStartMs: Math.round(usual),
   caught,
   resumedDrains: resumed,
   mostLeftFiles: mostLeft,

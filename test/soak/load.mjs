@@ -2,18 +2,21 @@
 // and requests pass through it. At the end the kernel's table must be what each of them expects.
 //
 //   node test/soak/load.mjs [--changes N] [--seconds S] [--handles N] [--workers N] [--size N]
-//                           [--pause MS] [--out DIR]
+//                           [--rate N] [--pause MS] [--out DIR]
 //
-// Ends after N changes or S seconds, whichever comes first. Each handle has SIZE changes under way. The
-// others pause MS after each request and each 4 edits, so that most of the time is ours. Changes the namespace it runs in: use
-// a fresh one (`npm run vm`, or `unshare -n` on a kernel with IPVS). DIR gets curve.csv and curve.svg.
+// Ends after N changes or S seconds, whichever comes first. Each handle has SIZE changes under way; all
+// together make no more than RATE a second. The others pause MS after each request and each 4 edits, so
+// that most of the time is ours. Changes the namespace it runs in: use a fresh one (`npm run vm`, or
+// `unshare -n` on a kernel with IPVS). DIR gets curve.csv as it goes, and curve.svg at the end.
 
-import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
@@ -23,7 +26,6 @@ import { host, ipvs } from 'ipvs-netlink'
 import { Actor, isActors, linesOf } from './actor.mjs'
 import { drawCurve } from './curve.mjs'
 
-const run = promisify(execFile)
 const { values } = parseArgs({
   options: {
     changes: { type: 'string', default: '1000000' },
@@ -31,16 +33,18 @@ const { values } = parseArgs({
     handles: { type: 'string', default: '3' },
     workers: { type: 'string', default: '2' },
     size: { type: 'string', default: '512' },
+    rate: { type: 'string', default: '1000000' },
     pause: { type: 'string', default: '200' },
     out: { type: 'string' },
   },
 })
-const [changes, seconds, handles, workers, size, rest] = [
+const [changes, seconds, handles, workers, size, rate, rest] = [
   values.changes,
   values.seconds,
   values.handles,
   values.workers,
   values.size,
+  values.rate,
   values.pause,
 ].map(Number)
 
@@ -74,29 +78,32 @@ const startTraffic = async (state) => {
   return ask()
 }
 
+/** A process that edits a service for each mark that it reads, and answers how that ended. */
+const edits = `while read -r mark; do
+  ipvsadm -A -f "$mark" -s rr && ipvsadm -a -f "$mark" -r 10.8.0.1:80 -m &&
+    ipvsadm -e -f "$mark" -r 10.8.0.1:80 -m -w 7 && ipvsadm -D -f "$mark"
+  echo $?
+done`
+
 /** Somebody else's edits of services of their own, by ipvsadm. */
 const startForeigner = async (state) => {
+  const shell = spawn('sh', ['-c', edits], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const answers = createInterface(shell.stdout)
   while (state.going) {
-    const mark = String(foreignMark + (state.foreign % 20))
-    const rules = [
-      ['-A', '-f', mark, '-s', 'rr'],
-      ['-a', '-f', mark, '-r', '10.8.0.1:80', '-m'],
-      ['-e', '-f', mark, '-r', '10.8.0.1:80', '-m', '-w', '7'],
-      ['-D', '-f', mark],
-    ]
-    for (const rule of rules) {
-      await run('ipvsadm', rule).catch((error) => {
-        state.wrong.push({ operation: rule.join(' '), expected: 'success', told: error.stderr })
-      })
-    }
+    shell.stdin.write(`${foreignMark + (state.foreign % 20)}\n`)
+    const [told] = await once(answers, 'line')
+    if (told !== '0') state.wrong.push({ operation: 'ipvsadm', expected: '0', told })
     ++state.foreign
     await sleep(rest)
   }
+  shell.stdin.end()
 }
+
+const share = rate / (handles + workers)
 
 const startWorker = (number) => {
   const worker = new Worker(new URL('worker.mjs', import.meta.url), {
-    workerData: { number, size },
+    workerData: { number, size, rate: share },
   })
   const report = { changes: 0, refused: 0, wrong: [], heapUsed: 0, expected: [] }
   worker.on('message', (message) => Object.assign(report, message))
@@ -107,6 +114,10 @@ const startWorker = (number) => {
   return { report, ended, stop: () => worker.postMessage('stop') }
 }
 
+/** What the machine has left, in bytes. */
+const available = () =>
+  1024 * /MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))[1]
+
 const sample = (started, total, delay, threads) => {
   const { rss, heapUsed, external } = process.memoryUsage()
   const others = threads.map(({ report }) => report.heapUsed)
@@ -116,14 +127,21 @@ const sample = (started, total, delay, threads) => {
     rss,
     heapUsed: others.reduce((sum, each) => sum + each, heapUsed),
     external,
+    available: available(),
     descriptors: readdirSync('/proc/self/fd').length,
     delay: Math.round(delay.percentile(99) / 1e4) / 100,
   }
 }
 
+const csvOf = (curve) => {
+  const columns = Object.keys(curve[0])
+  const rows = curve.map((each) => columns.map((name) => each[name]).join())
+  return `${[columns.join(), ...rows].join('\n')}\n`
+}
+
 const state = { going: true, requests: 0, foreign: 0, wrong: [] }
 const started = performance.now()
-const delay = monitorEventLoopDelay({ resolution: 5 })
+const delay = monitorEventLoopDelay({ resolution: 20 })
 const traffic = startTraffic(state)
 const foreigner = startForeigner(state)
 const actors = await Promise.all(Array.from({ length: handles }, (_, n) => Actor.open(n)))
@@ -134,16 +152,16 @@ const sumOf = (name) =>
 const total = () => sumOf('changes')
 const isOver = () => total() >= changes || performance.now() - started > seconds * 1000
 
-const work = actors.map(async (actor) => {
-  while (!isOver()) await actor.step(size)
-})
+const work = actors.map(async (actor) => actor.work(size, share, isOver))
 delay.enable()
 const curve = []
 const every = Math.max(1, Math.min(10, seconds / 60)) * 1000
+if (values.out !== undefined) mkdirSync(values.out, { recursive: true })
 while (!isOver()) {
   await sleep(every)
   curve.push(sample(started, total(), delay, threads))
   delay.reset()
+  if (values.out !== undefined) writeFileSync(`${values.out}/curve.csv`, csvOf(curve))
 }
 await Promise.all(work)
 threads.forEach(({ stop }) => stop())
@@ -192,6 +210,7 @@ const result = {
     mib(each?.rss),
   ),
   rssMiBAfter: mib(after),
+  availableMiB: [mib(settled[0]?.available), mib(settled.at(-1)?.available)],
   descriptors: [settled[0]?.descriptors, settled.at(-1)?.descriptors],
   loopDelayP99Ms: middle(settled.map((each) => each.delay)),
   worstLoopDelayP99Ms: Math.max(...settled.map((each) => each.delay)),
@@ -205,11 +224,5 @@ if (!same) {
   )
   console.error('only expected:', expected.filter((line) => !kernel.includes(line)).slice(0, 9))
 }
-if (values.out !== undefined) {
-  mkdirSync(values.out, { recursive: true })
-  const columns = Object.keys(curve[0] ?? {})
-  const rows = curve.map((each) => columns.map((name) => each[name]).join())
-  writeFileSync(`${values.out}/curve.csv`, `${[columns.join(), ...rows].join('\n')}\n`)
-  writeFileSync(`${values.out}/curve.svg`, drawCurve(curve))
-}
+if (values.out !== undefined) writeFileSync(`${values.out}/curve.svg`, drawCurve(curve))
 process.exitCode = wrong.length === 0 && same && result.changes > 0 ? 0 : 1

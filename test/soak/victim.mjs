@@ -52,12 +52,17 @@ const forever = async (work) => {
 
 /** All at once, on things that have nothing to do with each other. */
 const toil = async () => {
+  let isDraining = false
   const [held, free] = [web.destinations[1], { ...web.destinations[1], address: '127.0.0.9' }]
   await Promise.all([
     forever((n) => ipvs.apply(states[(n + 1) % 2], { prune: true, owns: isMark })),
     // In turn one that waits, until it is given up, and one that has nothing to wait for.
     forever(async (n) => {
-      const options = { interval: 10 }
+      const onProgress = () => {
+        if (!isDraining) void tell({ stage: 'draining' })
+        isDraining = true
+      }
+      const options = { interval: 10, onProgress }
       if (n % 2 === 1) {
         await ipvs.addDestination(web, free, { ifExists: 'edit' })
         return ipvs.drainDestination(web, free, options)

@@ -4,17 +4,18 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { Actor } from './actor.mjs'
 
-const { number, size } = workerData
+const { number, size, rate } = workerData
 const actor = await Actor.open(number)
 let going = true
 parentPort.once('message', () => {
   going = false
 })
-while (going) {
-  await actor.step(size)
+const isOver = () => {
   const { heapUsed } = process.memoryUsage()
   parentPort.postMessage({ changes: actor.changes, refused: actor.refused, heapUsed })
+  return !going
 }
+await actor.work(size, rate, isOver)
 await actor.close()
 parentPort.postMessage({
   changes: actor.changes,

@@ -1,11 +1,11 @@
-// The addon, built with ASan and UBSan, under the addon tests of this machine and the kernel tests of
+// The addon, built with sanitizers (ASan and UBSan), under the addon tests of this machine and the kernel tests of
 // a virtual machine. Takes long, so it is not part of `npm test`.
 //
 //   npm run test:sanitized -- [--kernel 6.12] [NAME...]
 //
 // Without --kernel only the tests of this machine; NAMEs choose test files by the start of their
 // names. Leaks are looked for in a run of its own (test/soak/leaks.mjs), because the programs that
-// the tests start are not ours.
+// the tests start are not ours. Then the same under TSan, for what threads share.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -18,10 +18,11 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 })
 
-const library = execFileSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim()
+const library = (name) =>
+  execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim()
 const sanitized = {
   IPVS_NETLINK_PREBUILD: `${root}/out/sanitized`,
-  LD_PRELOAD: library,
+  LD_PRELOAD: library('libasan.so'),
   UBSAN_OPTIONS: 'print_stacktrace=1',
   // Property tests take their time under ASan.
   TAP_TIMEOUT: '900',
@@ -33,11 +34,17 @@ const withLeaks = {
   // Node forgets a promise of each call of a worker thread that is terminated.
   LSAN_OPTIONS: `suppressions=${root}/test/support/leaks.txt`,
 }
+const withThreads = {
+  IPVS_NETLINK_PREBUILD: `${root}/out/threads`,
+  LD_PRELOAD: library('libtsan.so'),
+  // V8's own platform, which is not built for it.
+  TSAN_OPTIONS: `suppressions=${root}/test/support/races.txt`,
+}
 
 const isWanted = (file) =>
   positionals.length === 0 || positionals.some((name) => file.startsWith(name))
-// These look at sources, types and the package, and load no addon.
-const others = ['package.test.js', 'types.test.js']
+// These look at sources, types and the package, and load no addon; the last starts virtual machines.
+const others = ['package.test.js', 'types.test.js', 'all-kernels.test.js']
 const files = readdirSync(`${root}/dist-test`).filter(
   (file) => file.endsWith('.test.js') && !others.includes(file) && isWanted(file),
 )
@@ -51,7 +58,7 @@ const check = (name, command, args, env) => {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
   })
-  const harm = /AddressSanitizer|runtime error|LeakSanitizer/.test(`${stdout}${stderr}`)
+  const harm = /(Address|Leak|Thread)Sanitizer|runtime error/.test(`${stdout}${stderr}`)
   const tests = /# \{[^}]*total: (\d+)/.exec(stdout)?.[1] ?? ''
   const good = status === 0 && !harm
   const seconds = Math.round((performance.now() - started) / 100) / 10
@@ -66,12 +73,21 @@ const proof = `
   import { ipvs } from 'ipvs-netlink'
   await ipvs.info().catch(() => {})
   const maps = readFileSync('/proc/self/maps', 'utf8')
-  process.exit(maps.includes('out/sanitized/build') && maps.includes('libasan') ? 0 : 1)
+  const [build, library] = process.argv.slice(-2)
+  process.exit(maps.includes(build) && maps.includes(library) ? 0 : 1)
 `
-const evaluate = ['--input-type=module', '-e', proof]
-check('the sanitized addon is the one that is loaded', process.execPath, evaluate, withoutLeaks)
+const prove = (build, name, env) => {
+  const args = ['--input-type=module', '-e', proof, `out/${build}/build`, name]
+  check(`the addon of out/${build} is the one that is loaded`, process.execPath, args, env)
+}
+prove('sanitized', 'libasan', withoutLeaks)
 for (const file of files) check(file, process.execPath, [`dist-test/${file}`], withoutLeaks)
 check('leaks', process.execPath, ['test/soak/leaks.mjs'], withLeaks)
+prove('threads', 'libtsan', withThreads)
+check('threads of the addon', process.execPath, ['test/soak/leaks.mjs'], withThreads)
+for (const program of ['concurrency_test', 'faults_test']) {
+  check(`threads: ${program}`, `out/threads/build/${program}`, [], {})
+}
 if (values.kernel !== undefined) {
   const env = Object.entries(withoutLeaks).map(([name, value]) => `${name}=${value}`)
   const job = ['env', ...env, process.execPath, 'dist-test/kernel/run.js', ...positionals]
@@ -79,5 +95,5 @@ if (values.kernel !== undefined) {
   check(`kernel ${values.kernel}`, process.execPath, vm, {})
 }
 const bad = results.filter((good) => !good).length
-console.log(`${results.length} runs under ASan and UBSan, ${bad} failed`)
+console.log(`${results.length} runs under sanitizers, ${bad} failed`)
 process.exit(bad === 0 ? 0 : 1)
