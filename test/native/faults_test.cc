@@ -292,7 +292,7 @@ Reply MakeRefusalWithWords(uint32_t sequence, size_t echoed, const std::string& 
 
 void TestWordsOfTheKernel() {
   for (const size_t echoed : {size_t{0}, size_t{72}}) {
-    for (const std::string words : {"", "Attribute failed policy validation"}) {
+    for (const std::string& words : {std::string(), std::string("Attribute failed")}) {
       Bed bed;
       bed.kernel.spoil = [&](Replies* replies) {
         const uint32_t sequence = SequenceOf(replies->back());
