@@ -93,13 +93,6 @@ export const encodeOne = (change: Change): Uint8Array => {
   return memory.bytes
 }
 
-/** What a change asks for. */
-export const requestOfChange = (change: Change): ReturnType<typeof requestOf> => {
-  const memory = new Memory(new ArrayBuffer(recordFormat().operation.size))
-  write(memory, 0, change)
-  return requestOf(memory, 0)
-}
-
 /** What the addon answered about the changes of a group, which may be some of many. */
 interface Answer {
   /** Stage and errno of each change. */

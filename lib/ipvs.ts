@@ -10,7 +10,7 @@ import { Controller } from './controller.js'
 import { Group } from './group.js'
 import { connect, Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
-import { addOperations, addVerb } from './operations.js'
+import { addOperations, addVerb, groupForBatch, groupForVerb } from './operations.js'
 import type { Verb } from './operations.js'
 import { unlessFailed } from './reading.js'
 import type { Answer, Reading } from './reading.js'
@@ -147,7 +147,7 @@ export class IpvsHandle extends Controller implements Ipvs {
   ): Promise<OperationOutcome[]> {
     const signal = signalOf(takeOptions(options))
     if (!Array.isArray(operations)) throw wrongType('operations', 'an array', operations)
-    const group = new Group(operations.length)
+    const group = groupForBatch(() => new Group(operations.length), operations)
     const checking = addOperations(group, operations)
     group.prepare(checking)
     this.#changes.send('batch', group, 0, signal)
@@ -301,7 +301,7 @@ export class IpvsHandle extends Controller implements Ipvs {
   #change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
     try {
       const signal = options === undefined ? undefined : signalOf(takeOptions(options))
-      const group = this.#changes.groupFor(signal)
+      const group = groupForVerb(() => this.#changes.groupFor(signal), verb, values)
       const index = addVerb(group, verb, values)
       if (editIfExists) group.editIfExists(index)
       this.#changes.send(verb, group, index, signal)

@@ -122,6 +122,20 @@ export const addVerb = (group: Group, verb: Verb, values: Properties): number =>
   return group.add(verbs[verb].prepare(values, (name) => name))
 }
 
+/** Makes a group. What is wrong is refused first, also where there is no addon for it to be made with. */
+const groupUnlessWrong = (make: () => Group, check: () => void): Group => {
+  try {
+    return make()
+  } catch (error) {
+    check()
+    throw error
+  }
+}
+
+/** The group that the change of a verb is to be added to. */
+export const groupForVerb = (make: () => Group, verb: Verb, values: Properties): Group =>
+  groupUnlessWrong(make, () => verbs[verb].prepare(values, (name) => name))
+
 const verbNames = Object.keys(verbs) as Verb[]
 // What the changes of a plan have beside, so that they can be passed as they are.
 const plannedNames = ['before', 'after', 'reason']
@@ -141,6 +155,12 @@ export const prepareOperation = (value: unknown, path: string): Change => {
     (name) => `${path}.${name}`,
   )
 }
+
+/** The group that the changes of a batch are to be added to. */
+export const groupForBatch = (make: () => Group, operations: readonly unknown[]): Group =>
+  groupUnlessWrong(make, () => {
+    operations.forEach((each, index) => prepareOperation(each, `operations[${index}]`))
+  })
 
 /**
  * Adds the changes that a batch stands for, all checked. A long one is checked in several turns of

@@ -1,11 +1,11 @@
 // What rules make of a table: read and checked, then carried out one after another in memory, before
 // anything is sent.
 
-import { requestOfChange } from './group.js'
+import { destinationKeyOf } from './destination.js'
 import { prepareOperation } from './operations.js'
 import { badRule } from './rules_options.js'
 import { parseRule } from './rules_parse.js'
-import { joinAddress, nameService } from './service.js'
+import { joinAddress, keyOfFields, nameService } from './service.js'
 import type { VirtualServer } from '../types/desired.js'
 import type { DestinationConfig, DestinationKey } from '../types/destination.js'
 import type { Operation } from '../types/ipvs.js'
@@ -46,12 +46,12 @@ const nameDestination = ({ address, port = 0 }: DestinationKey): string =>
 const readRule = (text: string, line: number): Rule | undefined => {
   const operation = parseRule(text)
   if (!operation) return undefined
-  const { service, destination } = requestOfChange(prepareOperation(operation, 'rule'))
+  const { service, destination } = prepareOperation(operation, 'rule')
   return {
     line,
     operation,
-    service: service ? nameService(service) : '',
-    destination: destination ? nameDestination(destination) : '',
+    service: service ? nameService(keyOfFields(service)) : '',
+    destination: destination ? nameDestination(destinationKeyOf(destination)) : '',
   }
 }
 

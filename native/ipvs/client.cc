@@ -95,7 +95,7 @@ Outcome Client::Read(const std::function<Outcome(const Channel&)>& query) {
   Lease lease(this);
   Channel channel{lease.socket(), 0};
   Outcome outcome;
-  const Outcome reached = Reach(&channel, [&] {
+  Outcome reached = Reach(&channel, [&] {
     outcome = query(channel);
     // No query of ours is answered ENOENT by IPVS itself.
     return !netlink::IsRefusal(outcome, ENOENT);

@@ -90,8 +90,14 @@ for (const { name, group, sockets, socket, most } of cases) {
     await synchronises(t, master, backup)
     await master.ipvs.stopSyncDaemon('master')
     await backup.ipvs.stopSyncDaemon('backup')
-    t.same((await socketsOf(master, sockets)).filter(([, to]) => to === socket), [])
-    t.same((await socketsOf(backup, sockets)).filter(([at]) => at === socket), [])
+    t.same(
+      (await socketsOf(master, sockets)).filter(([, to]) => to === socket),
+      [],
+    )
+    t.same(
+      (await socketsOf(backup, sockets)).filter(([at]) => at === socket),
+      [],
+    )
   })
 }
 

@@ -275,17 +275,47 @@ void TestAbsurdErrno() {
   }
 }
 
-void TestWordsOfARefusal() {
-  for (const bool capped : {true, false}) {
-    Bed bed;
-    bed.kernel.spoil = [capped](Replies* replies) {
-      *replies = {MakeVerdict(SequenceOf(replies->back()), EINVAL, "because", capped)};
-    };
-    const Outcome outcome = bed.Apply({1}).front();
-    Check(Is(outcome, Stage::kKernel, EINVAL), "refused: " + Describe(outcome));
-    Check(outcome.text == "because", "with the kernel's words: " + outcome.text);
-    bed.Recovers();
+// A refusal with words: behind the request's header, or behind the whole request where it is
+// echoed.
+Reply MakeRefusalWithWords(uint32_t sequence, size_t echoed, const std::string& words) {
+  const auto flags = static_cast<uint16_t>(NLM_F_ACK_TLVS | (echoed == 0 ? NLM_F_CAPPED : 0));
+  return model::MakeReply(NLMSG_ERROR, flags, sequence, [&](netlink::MessageWriter* writer) {
+    const int32_t error = -EINVAL;
+    nlmsghdr request{};
+    request.nlmsg_len = static_cast<uint32_t>(sizeof request + echoed);
+    writer->Append(&error, sizeof error);
+    writer->Append(&request, sizeof request);
+    const std::vector<uint8_t> payload(echoed, 0x41);
+    if (echoed != 0) writer->Append(payload.data(), payload.size());
+    writer->Attribute(NLMSGERR_ATTR_OFFS, uint32_t{20});
+    writer->Attribute(NLMSGERR_ATTR_MSG, words.c_str(), words.size() + 1);
+  });
+}
+
+void TestWordsOfTheKernel() {
+  for (const size_t echoed : {size_t{0}, size_t{72}}) {
+    for (const std::string& words : {std::string(), std::string("Attribute failed")}) {
+      Bed bed;
+      bed.kernel.spoil = [&](Replies* replies) {
+        const uint32_t sequence = SequenceOf(replies->back());
+        *replies = {MakeRefusalWithWords(sequence, echoed, words)};
+      };
+      const Outcome outcome = bed.Apply({1}).front();
+      Check(Is(outcome, Stage::kKernel, EINVAL), "it is refused: " + Describe(outcome));
+      Check(outcome.text == words, "with the kernel's words: " + outcome.text);
+      bed.Recovers();
+    }
   }
+  // An echo that is said to be longer than the message has no words, and does no harm.
+  Bed bed;
+  bed.kernel.spoil = [](Replies* replies) {
+    Reply refusal = MakeRefusalWithWords(SequenceOf(replies->back()), 72, "x");
+    Store<uint32_t>(refusal.bytes.data() + sizeof(nlmsghdr) + sizeof(int32_t), 70000);
+    *replies = {refusal};
+  };
+  const Outcome outcome = bed.Apply({1}).front();
+  Check(Is(outcome, Stage::kKernel, EINVAL) && outcome.text.empty(), "refused without words");
+  bed.Recovers();
 }
 
 void TestAnswerWithoutContent() {
@@ -672,7 +702,7 @@ constexpr Test kTests[] = {
     TEST(InterruptedDump),
     TEST(DumpThatFails),
     TEST(AbsurdErrno),
-    TEST(WordsOfARefusal),
+    TEST(WordsOfTheKernel),
     TEST(AnswerWithoutContent),
     TEST(SendFails),
     TEST(NoSocket),

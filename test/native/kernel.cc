@@ -73,20 +73,6 @@ Reply MakeVerdict(uint32_t sequence, int error) {
   });
 }
 
-Reply MakeVerdict(uint32_t sequence, int error, const std::string& words, bool capped) {
-  const auto flags = static_cast<uint16_t>(NLM_F_ACK_TLVS | (capped ? NLM_F_CAPPED : 0));
-  return MakeReply(NLMSG_ERROR, flags, sequence, [&](MessageWriter* writer) {
-    const int32_t negative = -error;
-    nlmsghdr request{};
-    request.nlmsg_len = sizeof request + sizeof(uint64_t);
-    const uint64_t payload = 0;
-    writer->Append(&negative, sizeof negative);
-    writer->Append(&request, sizeof request);
-    if (!capped) writer->Append(&payload, sizeof payload);
-    writer->Attribute(NLMSGERR_ATTR_MSG, words.c_str(), words.size() + 1);
-  });
-}
-
 Reply MakeService(uint16_t family, uint16_t flags, uint32_t sequence, uint32_t fwmark) {
   return MakeReply(family, flags, sequence, [&](MessageWriter* writer) {
     WriteGeneric(writer, ipvs::kNewService);

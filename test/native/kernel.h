@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <string>
 #include <vector>
 
 #include "ipvs/codec.h"
@@ -20,8 +19,6 @@ Reply MakeReply(uint16_t type, uint16_t flags, uint32_t sequence,
                 const std::function<void(netlink::MessageWriter*)>& write);
 // NLMSG_ERROR: an acknowledgement when `error` is 0.
 Reply MakeVerdict(uint32_t sequence, int error);
-// A refusal with the kernel's words, after the whole request or after its header alone (capped).
-Reply MakeVerdict(uint32_t sequence, int error, const std::string& words, bool capped);
 // A GET_SERVICE reply for the service with this firewall mark.
 Reply MakeService(uint16_t family, uint16_t flags, uint32_t sequence, uint32_t fwmark);
 // A GET_DAEMON reply.
