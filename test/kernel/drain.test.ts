@@ -241,6 +241,18 @@ t.test('connections of a destination that is drained', async (t) => {
       remaining: { inactiveConnections: 0 },
     })
 
+    const single = { protocol: 'udp', address: vip, port: 55 } as const
+    const any = realServers[0]?.address ?? ''
+    await ipvs.addService({ ...single, scheduler: 'rr', onePacket: true })
+    await ipvs.addDestination(single, { address: any, forwarding: 'nat' })
+    await say(single)
+    const all = { waitFor: ['active', 'inactive', 'persistent'], timeout: 0 } as const
+    t.match(
+      await ipvs.drainDestination(single, { address: any }, all),
+      { drained: true, remaining: { activeConnections: 0, inactiveConnections: 0 } },
+      'one-packet scheduling leaves nothing to wait for',
+    )
+
     await say(game)
     const held = await busyOf(ipvs, game, 'persistentConnections')
     const hurried = await ipvs.drainDestination(game, held, { timeout: 0, remove: false })
