@@ -2,7 +2,8 @@
 
 import { ChangeQueue } from './batch.js'
 import { announceClosing } from './closing.js'
-import { abortError, IpvsError } from './errors.js'
+import { abortError } from './errors.js'
+import { Changes } from './changes.js'
 import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
@@ -10,8 +11,7 @@ import { Controller } from './controller.js'
 import { Group } from './group.js'
 import { connect, Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
-import { addOperations, addVerb, groupForBatch, groupForVerb } from './operations.js'
-import type { Verb } from './operations.js'
+import { addOperations, groupForBatch } from './operations.js'
 import { unlessFailed } from './reading.js'
 import type { Answer, Reading } from './reading.js'
 import { recordFormat } from './records.js'
@@ -20,7 +20,7 @@ import { streamTable } from './stream.js'
 import type { ReadReply } from './stream.js'
 import { nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
-import { choiceOf, flagOf, signalOf, takeOptions, takeSignal, wrongType } from './validate.js'
+import { flagOf, signalOf, takeOptions, takeSignal, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection } from '../types/addon.js'
 import type { ColumnOptions, TableColumns } from '../types/columns.js'
@@ -43,24 +43,18 @@ import type { SyncDaemon, SyncDaemonConfig, SyncRole, Timeouts } from '../types/
 
 const wholeTable = { command: 'GET_SERVICE', what: 'read the table' } as const
 
-const isExisting = (error: unknown): boolean =>
-  IpvsError.is(error) &&
-  (error.code === 'ERR_IPVS_SERVICE_EXISTS' || error.code === 'ERR_IPVS_DESTINATION_EXISTS')
-
-const isMissing = (error: unknown): boolean =>
-  IpvsError.is(error) &&
-  (error.code === 'ERR_IPVS_NO_SERVICE' || error.code === 'ERR_IPVS_NO_DESTINATION')
-
 /** A handle on a table: the kernel's, or what `makeConnection` answers for. */
 export class IpvsHandle extends Controller implements Ipvs {
   readonly #handle: Handle<Connection>
-  readonly #changes: ChangeQueue
+  readonly #queue: ChangeQueue
+  readonly #changes: Changes
 
   constructor(options: unknown, makeConnection = connect) {
     super()
     const { netns, timeout } = takeOpenOptions(options)
     this.#handle = new Handle('ipvs', netns, () => makeConnection(netns, timeout))
-    this.#changes = new ChangeQueue(this.#handle)
+    this.#queue = new ChangeQueue(this.#handle)
+    this.#changes = new Changes(this.#queue)
     announceClosing(this, this.#handle.closing)
   }
 
@@ -70,19 +64,19 @@ export class IpvsHandle extends Controller implements Ipvs {
   }
 
   addService(config: ServiceConfig, options?: AddOptions): Promise<void> {
-    return this.#add('addService', { service: config }, options)
+    return this.#changes.add('addService', { service: config }, options)
   }
 
   editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
-    return this.#change('editService', { service: config }, options)
+    return this.#changes.change('editService', { service: config }, options)
   }
 
   patchService(key: ServiceKey, changes: ServiceChanges, options?: CallOptions): Promise<void> {
-    return this.#change('patchService', { service: key, changes }, options)
+    return this.#changes.change('patchService', { service: key, changes }, options)
   }
 
   deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void> {
-    return this.#delete('deleteService', { service: key }, options)
+    return this.#changes.delete('deleteService', { service: key }, options)
   }
 
   addDestination(
@@ -91,7 +85,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     options?: AddOptions,
   ): Promise<void> {
     const values = { service: key, destination: config }
-    return this.#add('addDestination', values, options)
+    return this.#changes.add('addDestination', values, options)
   }
 
   editDestination(
@@ -99,7 +93,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#change('editDestination', { service: key, destination: config }, options)
+    return this.#changes.change('editDestination', { service: key, destination: config }, options)
   }
 
   patchDestination(
@@ -109,7 +103,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     options?: CallOptions,
   ): Promise<void> {
     const values = { service: key, destination: destinationKey, changes }
-    return this.#change('patchDestination', values, options)
+    return this.#changes.change('patchDestination', values, options)
   }
 
   deleteDestination(
@@ -118,27 +112,27 @@ export class IpvsHandle extends Controller implements Ipvs {
     options?: DeleteOptions,
   ): Promise<void> {
     const values = { service: key, destination: destinationKey }
-    return this.#delete('deleteDestination', values, options)
+    return this.#changes.delete('deleteDestination', values, options)
   }
 
   zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
-    return this.#change('zero', { service: key }, options)
+    return this.#changes.change('zero', { service: key }, options)
   }
 
   setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void> {
-    return this.#change('setTimeouts', { timeouts }, options)
+    return this.#changes.change('setTimeouts', { timeouts }, options)
   }
 
   startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void> {
-    return this.#change('startSyncDaemon', { daemon: config }, options)
+    return this.#changes.change('startSyncDaemon', { daemon: config }, options)
   }
 
   stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void> {
-    return this.#change('stopSyncDaemon', { role }, options)
+    return this.#changes.change('stopSyncDaemon', { role }, options)
   }
 
   clear(options?: CallOptions): Promise<void> {
-    return this.#change('clear', {}, options)
+    return this.#changes.change('clear', {}, options)
   }
 
   async batch(
@@ -150,9 +144,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     const group = groupForBatch(() => new Group(operations.length), operations)
     const checking = addOperations(group, operations)
     group.prepare(checking)
-    this.#changes.send('batch', group, 0, signal)
+    this.#queue.send('batch', group, 0, signal)
     await checking
-    await (signal ? this.#changes.ended(group, signal) : group.done)
+    await (signal ? this.#queue.ended(group, signal) : group.done)
     return group.outcomes()
   }
 
@@ -262,57 +256,6 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.close()
   }
 
-  // The changing verbs are no async functions, and make one promise a call: of ten thousand calls in a
-  // tick every further one costs as much as the kernel's work.
-
-  #add(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    return options === undefined
-      ? this.#change(verb, values, undefined)
-      : this.#addUnless(verb, values, options)
-  }
-
-  async #addUnless(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    const given = takeOptions(options, ['ifExists'])
-    const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
-    const signal = signalOf(given)
-    try {
-      await this.#change(verb, values, { signal }, ifExists === 'edit')
-    } catch (error) {
-      if (ifExists !== 'ignore' || !isExisting(error)) throw error
-    }
-  }
-
-  #delete(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    return options === undefined
-      ? this.#change(verb, values, undefined)
-      : this.#deleteUnless(verb, values, options)
-  }
-
-  async #deleteUnless(verb: Verb, values: Properties, options: unknown): Promise<void> {
-    const given = takeOptions(options, ['ifMissing'])
-    const ifMissing = choiceOf(given, 'ifMissing', ['refuse', 'ignore'])
-    try {
-      await this.#change(verb, values, { signal: signalOf(given) })
-    } catch (error) {
-      if (ifMissing === 'refuse' || !isMissing(error)) throw error
-    }
-  }
-
-  #change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
-    try {
-      const signal = options === undefined ? undefined : signalOf(takeOptions(options))
-      const group = groupForVerb(() => this.#changes.groupFor(signal), verb, values)
-      const index = addVerb(group, verb, values)
-      if (editIfExists) group.editIfExists(index)
-      this.#changes.send(verb, group, index, signal)
-      const ended = signal ? this.#changes.ended(group, signal) : group.done
-      return ended.then(() => group.throwFailure(index))
-    } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
-      return Promise.reject(error)
-    }
-  }
-
   async #read<Reply extends Answer>(
     { command, what, service }: Reading,
     options: Properties,
@@ -331,7 +274,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     this.#handle.checkOpen(what)
     if (signal?.aborted === true) throw abortError(signal, false)
     const reading = this.#handle.run(what, async (native) => {
-      await this.#changes.settled()
+      await this.#queue.settled()
       if (signal?.aborted === true) throw abortError(signal, false)
       return work(native)
     })

@@ -31,7 +31,11 @@ export interface Machine {
   start(
     program: string,
     args: readonly string[],
-  ): { readonly failed: Promise<never>; readonly stop: () => Promise<void> }
+  ): {
+    readonly pid: number | undefined
+    readonly failed: Promise<never>
+    readonly stop: () => Promise<void>
+  }
   /** What has crossed an interface since it was made. */
   counters(device: string): Promise<InterfaceCounters>
   /** The hardware address at which the machine believes an address to be. */

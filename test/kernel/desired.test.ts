@@ -4,7 +4,8 @@ import t from 'tap'
 
 import type { VirtualServer } from 'ipvs-netlink'
 
-import { applyTwice, desired as scenarios } from '../scenarios/desired.js'
+import { applyTwice } from '../scenarios/applying.js'
+import { desired as scenarios } from '../scenarios/desired.js'
 import { makeBed, tcp } from './bed.js'
 import { sendRaw } from './raw.js'
 

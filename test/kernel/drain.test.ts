@@ -155,6 +155,42 @@ t.test('connections of a destination that is drained', async (t) => {
     t.notMatch(await rules(), busy.address)
   })
 
+  await t.test(
+    'a whole service: who is there stays to the end, who comes is refused',
+    async (t) => {
+      const other = { ...web, port: 82 }
+      await ipvs.addService({ ...other, scheduler: 'rr' })
+      for (const { address } of realServers) {
+        await ipvs.addDestination(other, { address, port: 81, forwarding: 'nat' })
+      }
+      await talk(true)
+      const place = `http://${vip}:82/`
+      const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '30', place], {
+        timeout: 40_000,
+      })
+      const busy = await busyOf(ipvs, other, 'activeConnections')
+      const progress: DrainProgress[] = []
+      const drain = ipvs.drainService(other, {
+        interval: 100,
+        timeout: 30_000,
+        onProgress: (each) => progress.push(each),
+      })
+      await until(
+        async () => progress.length,
+        (length) => length > 0,
+      )
+      const refused = `curl -s --max-time 10 ${place}; echo "status $?"`
+      t.equal(await client.run('sh', ['-c', refused], { timeout: 20_000 }), 'status 7\n')
+      t.match(await rules(), `-A -t ${vip}:82`, 'it is there as long as somebody is')
+      await talk(false)
+      const answer = await download
+      t.equal(serverOf(answer), busy.address)
+      t.match(answer, /says \d+\nend\n$/, 'it came to its end')
+      t.match(await drain, { drained: true, ended: 'drained', remaining: { activeConnections: 0 } })
+      t.notMatch(await rules(), `${vip}:82`)
+    },
+  )
+
   await t.test('a client that has closed its sending half counts as inactive', async (t) => {
     const before = await ipvs.listDestinations(web)
     const inactive = new Map(before.map((each) => [each.address, each.inactiveConnections]))
@@ -204,6 +240,18 @@ t.test('connections of a destination that is drained', async (t) => {
       drained: true,
       remaining: { inactiveConnections: 0 },
     })
+
+    const single = { protocol: 'udp', address: vip, port: 55 } as const
+    const any = realServers[0]?.address ?? ''
+    await ipvs.addService({ ...single, scheduler: 'rr', onePacket: true })
+    await ipvs.addDestination(single, { address: any, forwarding: 'nat' })
+    await say(single)
+    const all = { waitFor: ['active', 'inactive', 'persistent'], timeout: 0 } as const
+    t.match(
+      await ipvs.drainDestination(single, { address: any }, all),
+      { drained: true, remaining: { activeConnections: 0, inactiveConnections: 0 } },
+      'one-packet scheduling leaves nothing to wait for',
+    )
 
     await say(game)
     const held = await busyOf(ipvs, game, 'persistentConnections')

@@ -1,6 +1,6 @@
-// The controller of examples/, as a daemon with no other capability than its unit gives it.
+// The controller of examples/, as a daemon with exactly the privileges that its unit gives it.
 
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,11 +11,13 @@ import t from 'tap'
 import { openHost, openIpvs } from 'ipvs-netlink'
 
 import { buildNat } from '../../test/clusters/index.mjs'
+import { readUnit, setprivFor } from '../fixtures/unit.js'
 
 const controller = fileURLToPath(
   new URL('../../examples/controller/controller.js', import.meta.url),
 )
-const capabilities = ['--inh-caps', '-all,+net_admin', '--bounding-set', '-all,+net_admin']
+const unit = new URL('../../examples/controller/ipvs-controller.service', import.meta.url)
+const privileges = setprivFor(readUnit(await readFile(unit, 'utf8')))
 
 t.test('the example keeps a cluster as its file says', async (t) => {
   const cluster = await buildNat()
@@ -31,6 +33,8 @@ t.test('the example keeps a cluster as its file says', async (t) => {
 
   const directory = await mkdtemp(join(tmpdir(), 'controller-'))
   cluster.defer(() => rm(directory, { recursive: true }))
+  // Not only for root: the daemon is somebody else.
+  await chmod(directory, 0o755)
   const file = join(directory, 'table.json')
   const write = async (text: string): Promise<void> => {
     await writeFile(`${file}.new`, text)
@@ -53,7 +57,8 @@ t.test('the example keeps a cluster as its file says', async (t) => {
     )
   await declare({ [one.address]: 1, [two.address]: 1, [three.address]: 1 })
   const daemon = director.start('setpriv', [
-    ...capabilities,
+    ...['--pdeathsig', 'KILL'],
+    ...privileges,
     ...['--', process.execPath, controller, file],
   ])
   cluster.defer(daemon.stop)
@@ -76,6 +81,13 @@ t.test('the example keeps a cluster as its file says', async (t) => {
     return false
   }
   t.ok(await settled(rule(one.address), rule(two.address), rule(three.address)), 'it serves')
+  const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8')
+  t.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m)
+  // CAP_NET_ADMIN is number 12.
+  for (const set of ['CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+    t.match(status, new RegExp(`^${set}:\\t0000000000001000$`, 'm'), set)
+  }
+  t.match(status, /^NoNewPrivs:\t1$/m)
   t.same((await cluster.get(3)).sort(), [1, 2, 3])
 
   await two.run('ip', ['link', 'set', 'eth0', 'down'])

@@ -1,13 +1,11 @@
 // Desired state, on whatever has a table: what is there afterwards, what was sent, and what happens when
 // somebody else changes the table meanwhile.
 
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
 
-import type { DesiredStateOptions, Ipvs, RequestTrace, VirtualServer } from 'ipvs-netlink'
+import type { VirtualServer } from 'ipvs-netlink'
 
 import { withLosses } from '../fixtures/rules.js'
 import {
@@ -19,35 +17,11 @@ import {
   longestOfOurs,
   mustBeSame,
   savedRules,
-  text,
 } from '../fixtures/tables.js'
 import type { Model } from '../fixtures/tables.js'
+import { afterReading, applyTwice, sentBy } from './applying.js'
 import { tcp } from './scene.js'
 import type { MakeScene, Scene } from './scene.js'
-
-/** Changes that were sent while something was done. */
-const sentBy = async (work: () => Promise<unknown>): Promise<number> => {
-  let sent = 0
-  const hear = (message: unknown): void => {
-    const { command, count } = message as RequestTrace
-    if (command !== 'proc' && !command.startsWith('GET_')) sent += count
-  }
-  subscribe('ipvs-netlink:request', hear)
-  await work()
-  unsubscribe('ipvs-netlink:request', hear)
-  return sent
-}
-
-/** From now on, what somebody else does after each reading of the table. */
-const afterReading = (ipvs: Ipvs, meanwhile: () => Promise<void>): void => {
-  const { prototype } = ipvs.constructor as unknown as { readonly prototype: Ipvs }
-  const snapshot = prototype.snapshot.bind<Ipvs['snapshot']>(ipvs)
-  ipvs.snapshot = (async (...given: Parameters<Ipvs['snapshot']>) => {
-    const table = await snapshot(...given)
-    await meanwhile()
-    return table
-  }) as never
-}
 
 const { SEED } = process.env
 
@@ -67,27 +41,6 @@ const check = async <T>(
 
 const asDesired = (models: readonly Model[]): VirtualServer[] =>
   configurationsOf(models) as unknown as VirtualServer[]
-
-const mustHold = (what: string, holds: boolean, value: unknown): void => {
-  if (!holds) throw new Error(`${what}: ${text(value)}`)
-}
-
-/** Applies it twice: nothing may fail, and nothing may be sent the second time. */
-export const applyTwice = async (
-  ipvs: Ipvs,
-  desired: readonly VirtualServer[],
-  options?: DesiredStateOptions,
-): Promise<void> => {
-  const { changes } = await ipvs.plan(desired, options)
-  const first = await ipvs.apply(desired, options)
-  mustHold('failed', first.failed.length === 0, first.failed)
-  mustHold('as planned', text(first.changes) === text(changes), [first.changes, changes])
-  const again = await sentBy(async () => {
-    const second = await ipvs.apply(desired, options)
-    mustHold('the second time', second.changes.length + second.failed.length === 0, second)
-  })
-  mustHold('sent the second time', again === 0, again)
-}
 
 const mustBe = async ({ ipvs, rules }: Scene, models: readonly Model[]): Promise<void> => {
   const saved = (await rules()).map((rule) => withLosses(canonicalRule(rule)).trim())
