@@ -11,6 +11,7 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import t from 'tap'
+import type { Test } from 'tap'
 
 import { readText, replaceFile } from '#lib/file'
 
@@ -37,32 +38,49 @@ t.test('a file that exists is another one then, with its mode and owner', async 
   t.not(after.ino, before.ino)
 })
 
+/** What the methods of files do before they do their work: for the time of a test, of all files. */
+const beforeEach = async (
+  t: Test,
+  method: 'chmod' | 'sync',
+  look: (name: string) => void,
+): Promise<void> => {
+  const opened = await open('/dev/null')
+  const prototype = Object.getPrototypeOf(opened) as FileHandle
+  await opened.close()
+  const real = Reflect.get<FileHandle, typeof method>(prototype, method)
+  t.teardown(() => Reflect.set(prototype, method, real))
+  Reflect.set(prototype, method, function (this: FileHandle, ...args: [number]) {
+    look(readlinkSync(`/proc/self/fd/${this.fd}`))
+    return Reflect.apply(real, this, args)
+  })
+}
+
 t.test('the text is on the disk before it takes the name, and the name after', async (t) => {
   const folder = t.testdir({ file: 'old' })
   const path = join(folder, 'file')
-  const opened = await open(path)
-  const prototype = Object.getPrototypeOf(opened) as FileHandle
-  await opened.close()
-  const sync = Reflect.get<FileHandle, 'sync'>(prototype, 'sync')
-  t.teardown(() => {
-    prototype.sync = sync
-  })
   const synced: string[][] = []
-  prototype.sync = async function (this: FileHandle) {
-    const name = readlinkSync(`/proc/self/fd/${this.fd}`)
-    synced.push([
-      name,
-      name === folder ? '' : readFileSync(name, 'utf8'),
-      readFileSync(path, 'utf8'),
-    ])
-    return sync.call(this)
-  }
+  await beforeEach(t, 'sync', (name) => {
+    const text = name === folder ? '' : readFileSync(name, 'utf8')
+    synced.push([name, text, readFileSync(path, 'utf8')])
+  })
   await replaceFile(path, 'new')
   t.match(synced, [
     [/\/\.ipvs-netlink\.[^/]*\.tmp$/, 'new', 'old'],
     [folder, '', 'new'],
   ])
   t.equal(synced.length, 2)
+})
+
+t.test('nobody reads a text before it has the mode of its file', async (t) => {
+  const path = join(t.testdir({ file: 'old' }), 'file')
+  const mask = process.umask(0)
+  t.teardown(() => process.umask(mask))
+  const seen: (string | number)[][] = []
+  await beforeEach(t, 'chmod', (name) => {
+    seen.push([readFileSync(name, 'utf8'), statSync(name).mode & 0o7777])
+  })
+  await replaceFile(path, 'new')
+  t.same(seen, [['new', 0o600]])
 })
 
 t.test('a reader sees one whole text or the other', async (t) => {

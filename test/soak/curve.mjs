@@ -4,6 +4,7 @@ const width = 640
 const height = 200
 const left = 10
 const lines = [
+  { name: 'changes', label: 'changes', colour: '#8a3fa0', unit: String },
   {
     name: 'rss',
     label: 'resident memory',
@@ -19,7 +20,7 @@ const lines = [
   { name: 'descriptors', label: 'descriptors', colour: '#b0490f', unit: String },
   {
     name: 'delay',
-    label: 'event loop, 99th percentile',
+    label: 'event loop, p99',
     colour: '#7a7a7a',
     unit: (n) => `${n} ms`,
   },
@@ -37,7 +38,7 @@ export const drawCurve = (curve) => {
   })
   const words = lines.map(({ name, label, colour, unit }, index) => {
     const top = Math.max(...curve.map((each) => each[name]))
-    return `<text x="${left + 160 * index}" y="${height + 42}" fill="${colour}">${label}: ${unit(top)}</text>`
+    return `<text x="${left + 132 * index}" y="${height + 42}" fill="${colour}">${label}: ${unit(top)}</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width + 2 * left} ${height + 50}" font-family="sans-serif" font-size="10">
 <rect x="${left}" y="10" width="${width}" height="${height}" fill="none" stroke="#ccc"/>
