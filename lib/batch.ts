@@ -7,6 +7,11 @@ import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
 import type { Missing } from './meanings.js'
 import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
+import type { DirectVerb } from './direct.js'
+import { addVerb } from './operations.js'
+import type { Verb } from './operations.js'
+import { signalOf, takeOptions } from './validate.js'
+import type { Properties } from './validate.js'
 import type { Connection, OutcomesReply } from '../types/addon.js'
 
 /** The records of several groups, one after the other. */
@@ -36,8 +41,8 @@ const askForScheduler = async (
   native: Connection,
   scheduler: string,
 ): Promise<Missing | undefined> => {
-  const { outcomes } = await native.apply(encodeOne(schedulerProbe(scheduler)))
-  const [stage = 0, errno = 0] = new Int32Array(outcomes)
+  const reply = await native.apply(encodeOne(schedulerProbe(scheduler)))
+  const [stage = 0, errno = 0] = new Int32Array(reply?.outcomes ?? new ArrayBuffer(0))
   return missingAfter({ stage, errno })
 }
 
@@ -77,6 +82,40 @@ export class ChangeQueue {
     return this.#open
   }
 
+  // These two are no async functions, and make one promise a call: of ten thousand calls in a tick
+  // every further one costs as much as the kernel's work.
+
+  /** What a verb asks for. */
+  change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
+    try {
+      const signal = options === undefined ? undefined : signalOf(takeOptions(options))
+      const group = this.groupFor(signal)
+      const index = addVerb(group, verb, values)
+      if (editIfExists) group.editIfExists(index)
+      this.send(verb, group, index, signal)
+      return signal
+        ? this.ended(group, signal).then(() => group.throwFailure(index))
+        : group.outcome()
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
+      return Promise.reject(error)
+    }
+  }
+
+  /** The same for nearly all calls that there are, without what those do not need. */
+  changeDirectly(verb: DirectVerb, service: unknown, destination: unknown): Promise<void> {
+    try {
+      const group = this.groupFor(undefined)
+      const index = group.addDirect(verb, service, destination)
+      if (index < 0) return this.change(verb, { service, destination }, undefined)
+      this.send(verb, group, index, undefined)
+      return group.outcome()
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
+      return Promise.reject(error)
+    }
+  }
+
   /**
    * Lets the changes go that the group has from the number `from` on. Throws, and takes them back,
    * when they may not.
@@ -88,7 +127,7 @@ export class ChangeQueue {
       throw isAborted && !this.#handle.isClosed ? abortError(signal, false) : closedError(what)
     }
     if (group !== this.#open) this.#open = undefined
-    else if (this.#waiting.at(-1) === group) return
+    else if (this.#waiting[this.#waiting.length - 1] === group) return
     this.#push(group)
   }
 
@@ -121,14 +160,20 @@ export class ChangeQueue {
     // The other calls of this tick are made before this function goes on.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
-      const native = await this.#handle.open().catch((error: unknown) => {
-        this.#take().forEach((group) => group.fail(error))
-      })
+      const native = this.#handle.opened ?? (await this.#openHandle())
       // Its place in the order is taken, its changes are still being checked.
-      await this.#waiting[0]?.preparing
+      const preparing = this.#waiting[0]?.preparing
+      if (preparing) await preparing
       if (native) await this.#send(native, this.#take())
     }
     this.#sending = false
+  }
+
+  async #openHandle(): Promise<Connection | undefined> {
+    return this.#handle.open().catch((error: unknown) => {
+      this.#take().forEach((group) => group.fail(error))
+      return undefined
+    })
   }
 
   /** The groups that are ready. */
@@ -143,8 +188,11 @@ export class ChangeQueue {
     try {
       const bytes = join(groups)
       if (bytes.length > 0) {
-        distribute(groups, await native.apply(bytes))
-        await askWhatIsMissing(native, groups)
+        const reply = await native.apply(bytes)
+        if (reply) {
+          distribute(groups, reply)
+          await askWhatIsMissing(native, groups)
+        }
       }
       groups.forEach((group) => group.end())
     } catch (error) {

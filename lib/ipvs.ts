@@ -3,14 +3,13 @@
 import { ChangeQueue } from './batch.js'
 import { announceClosing } from './closing.js'
 import { abortError, IpvsError } from './errors.js'
-import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Controller } from './controller.js'
 import { Group } from './group.js'
 import { connect, Handle, takeOpenOptions, withSignal } from './handle.js'
 import { Memory } from './memory.js'
-import { addOperations, addVerb } from './operations.js'
+import { addOperations } from './operations.js'
 import type { Verb } from './operations.js'
 import { unlessFailed } from './reading.js'
 import type { Answer, Reading } from './reading.js'
@@ -74,11 +73,11 @@ export class IpvsHandle extends Controller implements Ipvs {
   }
 
   editService(config: ServiceConfig, options?: CallOptions): Promise<void> {
-    return this.#change('editService', { service: config }, options)
+    return this.#changes.change('editService', { service: config }, options)
   }
 
   patchService(key: ServiceKey, changes: ServiceChanges, options?: CallOptions): Promise<void> {
-    return this.#change('patchService', { service: key, changes }, options)
+    return this.#changes.change('patchService', { service: key, changes }, options)
   }
 
   deleteService(key: ServiceKey, options?: DeleteOptions): Promise<void> {
@@ -90,8 +89,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     config: DestinationConfig | Destination<number | bigint>,
     options?: AddOptions,
   ): Promise<void> {
-    const values = { service: key, destination: config }
-    return this.#add('addDestination', values, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('addDestination', key, config)
+      : this.#add('addDestination', { service: key, destination: config }, options)
   }
 
   editDestination(
@@ -99,7 +99,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#change('editDestination', { service: key, destination: config }, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('editDestination', key, config)
+      : this.#changes.change('editDestination', { service: key, destination: config }, options)
   }
 
   patchDestination(
@@ -109,7 +111,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     options?: CallOptions,
   ): Promise<void> {
     const values = { service: key, destination: destinationKey, changes }
-    return this.#change('patchDestination', values, options)
+    return this.#changes.change('patchDestination', values, options)
   }
 
   deleteDestination(
@@ -117,28 +119,29 @@ export class IpvsHandle extends Controller implements Ipvs {
     destinationKey: DestinationKey,
     options?: DeleteOptions,
   ): Promise<void> {
-    const values = { service: key, destination: destinationKey }
-    return this.#delete('deleteDestination', values, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('deleteDestination', key, destinationKey)
+      : this.#delete('deleteDestination', { service: key, destination: destinationKey }, options)
   }
 
   zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
-    return this.#change('zero', { service: key }, options)
+    return this.#changes.change('zero', { service: key }, options)
   }
 
   setTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<void> {
-    return this.#change('setTimeouts', { timeouts }, options)
+    return this.#changes.change('setTimeouts', { timeouts }, options)
   }
 
   startSyncDaemon(config: SyncDaemonConfig, options?: CallOptions): Promise<void> {
-    return this.#change('startSyncDaemon', { daemon: config }, options)
+    return this.#changes.change('startSyncDaemon', { daemon: config }, options)
   }
 
   stopSyncDaemon(role: SyncRole, options?: CallOptions): Promise<void> {
-    return this.#change('stopSyncDaemon', { role }, options)
+    return this.#changes.change('stopSyncDaemon', { role }, options)
   }
 
   clear(options?: CallOptions): Promise<void> {
-    return this.#change('clear', {}, options)
+    return this.#changes.change('clear', {}, options)
   }
 
   async batch(
@@ -208,8 +211,8 @@ export class IpvsHandle extends Controller implements Ipvs {
   async columns(options?: ColumnOptions): Promise<TableColumns<never>> {
     const given = takeOptions(options, ['bigint'])
     const bigint = flagOf(given, 'bigint')
-    const reply = await this.#read(wholeTable, given, (native) => native.readAll(false))
-    return (await columnsFrom(reply, bigint)) as TableColumns<never>
+    const { columns } = await this.#read(wholeTable, given, (native) => native.readColumns(bigint))
+    return columns as TableColumns<never>
   }
 
   async timeouts(options?: CallOptions): Promise<Timeouts> {
@@ -262,12 +265,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.close()
   }
 
-  // The changing verbs are no async functions, and make one promise a call: of ten thousand calls in a
-  // tick every further one costs as much as the kernel's work.
-
   #add(verb: Verb, values: Properties, options: unknown): Promise<void> {
     return options === undefined
-      ? this.#change(verb, values, undefined)
+      ? this.#changes.change(verb, values, undefined)
       : this.#addUnless(verb, values, options)
   }
 
@@ -276,7 +276,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     const ifExists = choiceOf(given, 'ifExists', ['refuse', 'edit', 'ignore'])
     const signal = signalOf(given)
     try {
-      await this.#change(verb, values, { signal }, ifExists === 'edit')
+      await this.#changes.change(verb, values, { signal }, ifExists === 'edit')
     } catch (error) {
       if (ifExists !== 'ignore' || !isExisting(error)) throw error
     }
@@ -284,7 +284,7 @@ export class IpvsHandle extends Controller implements Ipvs {
 
   #delete(verb: Verb, values: Properties, options: unknown): Promise<void> {
     return options === undefined
-      ? this.#change(verb, values, undefined)
+      ? this.#changes.change(verb, values, undefined)
       : this.#deleteUnless(verb, values, options)
   }
 
@@ -292,24 +292,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     const given = takeOptions(options, ['ifMissing'])
     const ifMissing = choiceOf(given, 'ifMissing', ['refuse', 'ignore'])
     try {
-      await this.#change(verb, values, { signal: signalOf(given) })
+      await this.#changes.change(verb, values, { signal: signalOf(given) })
     } catch (error) {
       if (ifMissing === 'refuse' || !isMissing(error)) throw error
-    }
-  }
-
-  #change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
-    try {
-      const signal = options === undefined ? undefined : signalOf(takeOptions(options))
-      const group = this.#changes.groupFor(signal)
-      const index = addVerb(group, verb, values)
-      if (editIfExists) group.editIfExists(index)
-      this.#changes.send(verb, group, index, signal)
-      const ended = signal ? this.#changes.ended(group, signal) : group.done
-      return ended.then(() => group.throwFailure(index))
-    } catch (error) {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
-      return Promise.reject(error)
     }
   }
 

@@ -17,6 +17,7 @@ const reading: Readonly<Partial<Record<keyof Connection, string>>> = {
   readServices: 'GET_SERVICE',
   readDestinations: 'GET_DEST',
   readAll: 'GET_SERVICE',
+  readColumns: 'GET_SERVICE',
   readConfig: 'GET_CONFIG',
   readDaemons: 'GET_DAEMON',
   readInfo: 'GET_INFO',
@@ -26,11 +27,12 @@ const reading: Readonly<Partial<Record<keyof Connection, string>>> = {
 
 type Call = (...given: unknown[]) => Promise<unknown>
 
-const isBytes = (value: unknown): value is { readonly byteLength: number } =>
-  value instanceof ArrayBuffer || ArrayBuffer.isView(value)
-
-const bytesIn = (values: readonly unknown[]): number =>
-  values.reduce<number>((sum, value) => sum + (isBytes(value) ? value.byteLength : 0), 0)
+/** Of everything in a value. */
+const bytesIn = (value: unknown): number => {
+  if (typeof value !== 'object' || value === null) return 0
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return value.byteLength
+  return Object.values<unknown>({ ...value }).reduce<number>((sum, each) => sum + bytesIn(each), 0)
+}
 
 /** Stages of what did not succeed. */
 const stagesOf = (reply: object): number[] => {
@@ -61,6 +63,9 @@ const changesOf = (operations: Uint8Array): { command: string; count: number } =
   return { command: numbers.size === 1 ? nameOf(first) : 'mixed', count }
 }
 
+/** Stands for a reply that says no more than that all went well. */
+const nothing = {}
+
 const trace = async (name: keyof Connection, call: Call, given: unknown[]): Promise<unknown> => {
   const [operations] = given
   const { command, count } =
@@ -73,7 +78,7 @@ const trace = async (name: keyof Connection, call: Call, given: unknown[]): Prom
     const message: RequestTrace = {
       command,
       count,
-      bytes: bytesIn([...given, ...Object.values<unknown>({ ...reply })]),
+      bytes: bytesIn([given, reply]),
       start,
       duration: performance.now() - start,
       outcome: reply ? outcomeOf(stages) : 'failed',
@@ -82,8 +87,8 @@ const trace = async (name: keyof Connection, call: Call, given: unknown[]): Prom
     requests.publish(message)
   }
   try {
-    const reply = (await call(...given)) as object
-    tell(reply)
+    const reply = (await call(...given)) as object | undefined
+    tell(reply ?? nothing)
     return reply
   } catch (error) {
     tell(undefined)
@@ -99,7 +104,7 @@ export const traced = (native: Connection): Connection => {
     if (typeof value !== 'function') return value
     const call = (value as Call).bind(native)
     if (name !== 'apply' && !(name in reading)) return call
-    return async (...given: unknown[]): Promise<unknown> =>
+    return (...given: unknown[]): Promise<unknown> =>
       requests.hasSubscribers ? trace(name as keyof Connection, call, given) : call(...given)
   }
   return new Proxy(native, {
