@@ -14,7 +14,7 @@ const rows = await inNamespaces(1, table.services, ([netns = '']) => {
   raw('change', table.services, table.each, 128, 0, netns)
   return [
     { contender: 'raw C', ...peaks((passes) => raw('read', passes, netns)) },
-    { contender: 'ours, nothing read', once: ours('snapshot', 0, netns)[1]?.[0] ?? NaN },
+    { contender: 'ours, nothing read', once: ours('snapshot', 0, netns).at(-1)?.[0] ?? NaN },
     ...['snapshot', 'stream', 'columns'].map((way) => {
       progress(way)
       return { contender: `ours, ${way}()`, ...peaks((passes) => ours(way, passes, netns)) }

@@ -36,8 +36,8 @@ const askForScheduler = async (
   native: Connection,
   scheduler: string,
 ): Promise<Missing | undefined> => {
-  const { outcomes } = await native.apply(encodeOne(schedulerProbe(scheduler)))
-  const [stage = 0, errno = 0] = new Int32Array(outcomes)
+  const reply = await native.apply(encodeOne(schedulerProbe(scheduler)))
+  const [stage = 0, errno = 0] = new Int32Array(reply?.outcomes ?? new ArrayBuffer(0))
   return missingAfter({ stage, errno })
 }
 
@@ -88,7 +88,7 @@ export class ChangeQueue {
       throw isAborted && !this.#handle.isClosed ? abortError(signal, false) : closedError(what)
     }
     if (group !== this.#open) this.#open = undefined
-    else if (this.#waiting.at(-1) === group) return
+    else if (this.#waiting[this.#waiting.length - 1] === group) return
     this.#push(group)
   }
 
@@ -121,14 +121,20 @@ export class ChangeQueue {
     // The other calls of this tick are made before this function goes on.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
-      const native = await this.#handle.open().catch((error: unknown) => {
-        this.#take().forEach((group) => group.fail(error))
-      })
+      const native = this.#handle.opened ?? (await this.#openHandle())
       // Its place in the order is taken, its changes are still being checked.
-      await this.#waiting[0]?.preparing
+      const preparing = this.#waiting[0]?.preparing
+      if (preparing) await preparing
       if (native) await this.#send(native, this.#take())
     }
     this.#sending = false
+  }
+
+  async #openHandle(): Promise<Connection | undefined> {
+    return this.#handle.open().catch((error: unknown) => {
+      this.#take().forEach((group) => group.fail(error))
+      return undefined
+    })
   }
 
   /** The groups that are ready. */
@@ -143,8 +149,11 @@ export class ChangeQueue {
     try {
       const bytes = join(groups)
       if (bytes.length > 0) {
-        distribute(groups, await native.apply(bytes))
-        await askWhatIsMissing(native, groups)
+        const reply = await native.apply(bytes)
+        if (reply) {
+          distribute(groups, reply)
+          await askWhatIsMissing(native, groups)
+        }
       }
       groups.forEach((group) => group.end())
     } catch (error) {

@@ -1,7 +1,9 @@
 // The changing verbs, one call at a time.
 
 import type { ChangeQueue } from './batch.js'
+import type { DirectVerb } from './direct.js'
 import { IpvsError } from './errors.js'
+import type { Group } from './group.js'
 import { addVerb, groupForVerb } from './operations.js'
 import type { Verb } from './operations.js'
 import { choiceOf, signalOf, takeOptions } from './validate.js'
@@ -59,6 +61,7 @@ export class Changes {
     }
   }
 
+  /** What a verb asks for. */
   change(verb: Verb, values: Properties, options: unknown, editIfExists = false): Promise<void> {
     try {
       const signal = options === undefined ? undefined : signalOf(takeOptions(options))
@@ -66,11 +69,37 @@ export class Changes {
       const index = addVerb(group, verb, values)
       if (editIfExists) group.editIfExists(index)
       this.#queue.send(verb, group, index, signal)
-      const ended = signal ? this.#queue.ended(group, signal) : group.done
-      return ended.then(() => group.throwFailure(index))
+      return signal
+        ? this.#queue.ended(group, signal).then(() => group.throwFailure(index))
+        : group.outcome()
     } catch (error) {
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
       return Promise.reject(error)
+    }
+  }
+
+  /** The same for nearly all calls that there are, without what those do not need. */
+  changeDirectly(verb: DirectVerb, service: unknown, destination: unknown): Promise<void> {
+    try {
+      const group = this.#groupIfAvailable()
+      const index = group === undefined ? -1 : group.addDirect(verb, service, destination)
+      if (group === undefined || index < 0) {
+        return this.change(verb, { service, destination }, undefined)
+      }
+      this.#queue.send(verb, group, index, undefined)
+      return group.outcome()
+    } catch (error) {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
+      return Promise.reject(error)
+    }
+  }
+
+  /** None without the addon: what is wrong is refused before that is said. */
+  #groupIfAvailable(): Group | undefined {
+    try {
+      return this.#queue.groupFor(undefined)
+    } catch {
+      return undefined
     }
   }
 }

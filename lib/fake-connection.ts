@@ -2,8 +2,15 @@
 
 import { commands } from './commands.js'
 import type { Command } from './commands.js'
+import { fakeColumns } from './fake-columns.js'
 import { errno, refuse, zeroCounters } from './fake-kernel.js'
-import type { Counters, FakeChange, FakeKernel, FakeService } from './fake-kernel.js'
+import type {
+  Counters,
+  FakeChange,
+  FakeDestination,
+  FakeKernel,
+  FakeService,
+} from './fake-kernel.js'
 import { operationKinds } from './group.js'
 import { connectionsText, totalsText } from './fake-text.js'
 import { Memory } from './memory.js'
@@ -12,6 +19,7 @@ import type { KnownFailure, Missing } from './meanings.js'
 import { recordFormat, recordLayout } from './records.js'
 import type { RecordTable } from './records.js'
 import type {
+  ColumnsReply,
   Connection,
   Failure,
   OutcomesReply,
@@ -110,17 +118,18 @@ const recordsOf = <Fields extends object>(
 const serviceRecords = (services: readonly FakeService[]): ArrayBuffer =>
   recordsOf(recordFormat().service, recordLayout().service, services)
 
+/** The newest first, as the kernel has them. */
+const destinationsOf = ({ destinations }: FakeService): FakeDestination[] =>
+  [...destinations.values()].reverse()
+
 const destinationRecords = (services: readonly FakeService[]): ArrayBuffer =>
   recordsOf(
     recordFormat().destination,
     recordLayout().destination,
-    services.flatMap(({ destinations }) =>
-      // The newest first, as the kernel has them.
-      [...destinations.values()].reverse().map(({ fields, observed, counters }) => ({
-        fields: { ...fields, ...observed },
-        counters,
-      })),
-    ),
+    services.flatMap(destinationsOf).map(({ fields, observed, counters }) => ({
+      fields: { ...fields, ...observed },
+      counters,
+    })),
   )
 
 const plainRecords = <Fields extends object>(
@@ -253,6 +262,14 @@ export class FakeConnection implements Connection {
       services: empty,
       destinations: destinationRecords(found),
       counts: Uint32Array.from(counts).buffer,
+    })
+  }
+
+  async readColumns(bigint: boolean): Promise<ColumnsReply> {
+    const services = this.#services()
+    return Promise.resolve({
+      failure: this.#fault('columns'),
+      columns: fakeColumns(services, services.map(destinationsOf), bigint),
     })
   }
 

@@ -93,6 +93,8 @@ export const encodeOne = (change: Change): Uint8Array => {
   return memory.bytes
 }
 
+const ignore = (): void => undefined
+
 /** What the addon answered about the changes of a group, which may be some of many. */
 interface Answer {
   /** Stage and errno of each change. */
@@ -117,19 +119,21 @@ export class Group {
   /** Rejects when nothing is known of the changes, as when the handle cannot be opened. */
   readonly done: Promise<void>
   #preparing: Promise<void> | undefined
-  readonly #missing = new Map<number, Missing>()
+  #missing: Map<number, Missing> | undefined
+  /** Of a record. */
+  readonly #size = recordFormat().operation.size
   #memory: Memory
   #count = 0
   #answer: Answer | undefined
   #settle!: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
 
   constructor(room = firstCount) {
-    this.#memory = takeMemory(room * recordFormat().operation.size)
+    this.#memory = takeMemory(room * this.#size)
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
     // Whoever had a change in it may have given up on it.
-    this.done.catch(() => undefined)
+    this.done.catch(ignore)
   }
 
   /** Resolves, never rejects, once all changes are written; undefined when they are. */
@@ -152,7 +156,7 @@ export class Group {
 
   /** The records; valid until the group has ended. */
   get bytes(): Uint8Array {
-    return this.#memory.start(this.#count * recordFormat().operation.size)
+    return this.#memory.start(this.#count * this.#size)
   }
 
   /** Adds a change and answers its number. */
@@ -171,20 +175,25 @@ export class Group {
     return written && number === this.#count ? this.#count++ : -1
   }
 
-  /** As {@link addDirect}, for an element of a batch. */
-  addOperation(operation: unknown): number {
-    const at = this.#next() >> 2
-    const number = this.#count
-    const written = directWriter().writeNext(this.#memory.words, at, operation)
-    return written && number === this.#count ? this.#count++ : -1
+  /**
+   * As {@link addDirect}, for elements of a batch. Answers the number of the first one that is for
+   * {@link add}, `end` when there is none.
+   */
+  addOperations(operations: readonly unknown[], from: number, end: number): number {
+    const direct = directWriter()
+    for (let index = from; index < end; ++index) {
+      const at = this.#next() >> 2
+      const number = this.#count
+      const written = direct.writeNext(this.#memory.words, at, operations[index])
+      if (!written || number !== this.#count) return index
+      ++this.#count
+    }
+    return end
   }
 
   /** What a change is to add is edited where it is there already. */
   editIfExists(index: number): void {
-    this.#memory.setWord(
-      index * recordFormat().operation.size + kindOffset,
-      operationKinds.editIfExists,
-    )
+    this.#memory.setWord(index * this.#size + kindOffset, operationKinds.editIfExists)
   }
 
   /** Takes back the changes from this number on. */
@@ -194,7 +203,7 @@ export class Group {
 
   /** Where the next record goes. */
   #next(): number {
-    const { size } = recordFormat().operation
+    const size = this.#size
     const at = this.#count * size
     if (at + size > this.#memory.bytes.length) this.#grow()
     return at
@@ -207,6 +216,22 @@ export class Group {
     giveBack(before)
   }
 
+  /**
+   * The outcome of the change that was added last, as a promise of its own. To be asked for once, of
+   * each change or of none: the reactions to {@link done} come in the order in which they were asked
+   * for, so that one function serves all of them.
+   */
+  outcome(): Promise<void> {
+    return this.done.then(this.#throwNext)
+  }
+
+  #told = 0
+  /** Made where it is thrown, in a reaction to {@link done}: so its stack leads to the caller. */
+  readonly #throwNext = (): void => {
+    const index = this.#told++
+    if (this.#answer) this.throwFailure(index)
+  }
+
   /** The failure of a change, as the addon told it. */
   failureAt(index: number): KnownFailure | undefined {
     if (!this.#answer) return undefined
@@ -214,13 +239,13 @@ export class Group {
     const place = first + index
     const stage = pairs[2 * place] ?? 0
     if (stage === 0) return undefined
-    const missing = this.#missing.get(index)
+    const missing = this.#missing?.get(index)
     const failure = { stage, errno: pairs[2 * place + 1] ?? 0, text: texts[place] ?? '' }
     return missing ? { ...failure, missing } : failure
   }
 
   requestAt(index: number): ReturnType<typeof requestOf> {
-    return requestOf(this.#memory, index * recordFormat().operation.size)
+    return requestOf(this.#memory, index * this.#size)
   }
 
   /** The error of a change, undefined when the kernel made it. */
@@ -229,7 +254,7 @@ export class Group {
     return failure && errorFor(failure, this.requestAt(index))
   }
 
-  /** Made where it is thrown, in a reaction to {@link done}: so its stack leads to the caller. */
+  /** To be called in a reaction to {@link done}. */
   throwFailure(index: number): void {
     const error = this.errorAt(index)
     if (error) throw error
@@ -262,7 +287,9 @@ export class Group {
 
   /** Notes which of two things a change lacks. */
   noteMissing(index: number, missing: Missing | undefined): void {
-    if (missing) this.#missing.set(index, missing)
+    if (!missing) return
+    this.#missing ??= new Map()
+    this.#missing.set(index, missing)
   }
 
   end(): void {

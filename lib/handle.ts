@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events'
 
 import { abortError, closedError, errorFor } from './errors.js'
+import { Stage } from './meanings.js'
 import { loadAddon } from './native.js'
 import { traced } from './tracing.js'
 import { orDefault, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
@@ -66,6 +67,13 @@ export const withSignal = async <T>(
   }
 }
 
+/** The addon's first call of a process rejects where no thread can be started (native/worker.h). */
+const withoutThread = (error: unknown): Failure => {
+  const { errno } = error as { readonly errno?: unknown }
+  if (typeof errno !== 'number') throw error
+  return { stage: Stage.thread, errno, text: '' }
+}
+
 /** A handle of the addon, and the calls that are under way on it. */
 export class Handle<Native extends NativeHandle> {
   readonly #kind: 'ipvs' | 'host'
@@ -73,7 +81,8 @@ export class Handle<Native extends NativeHandle> {
   readonly #netns: string | number | undefined
   readonly #running = new Set<Promise<unknown>>()
   readonly #end = new AbortController()
-  #opened: Promise<Native> | undefined
+  #opening: Promise<Native> | undefined
+  #opened: Native | undefined
   #closing: Promise<void> | undefined
 
   constructor(kind: 'ipvs' | 'host', netns: string | number | undefined, make: () => Native) {
@@ -100,20 +109,31 @@ export class Handle<Native extends NativeHandle> {
 
   /** The addon's handle. A failure to open is not kept: the next call tries again. */
   async open(): Promise<Native> {
-    this.#opened ??= this.#openNow().catch((error: unknown) => {
-      this.#opened = undefined
+    this.#opening ??= this.#openNow().catch((error: unknown) => {
+      this.#opening = undefined
       throw error
     })
+    return this.#opening
+  }
+
+  /** The same, once {@link open} has resolved. */
+  get opened(): Native | undefined {
     return this.#opened
   }
 
   async #openNow(): Promise<Native> {
     const native = this.#make()
-    const failure = await native.open()
-    if (!failure) return native
+    const failure = await native.open().catch(withoutThread)
+    if (!failure) {
+      this.#opened = native
+      return native
+    }
     throw errorFor(failure, {
       command: this.#kind,
-      what: () => `open the network namespace ${String(this.#netns)}`,
+      what: () =>
+        this.#netns === undefined
+          ? "open the process's network namespace"
+          : `open the network namespace ${this.#netns}`,
       changes: false,
     })
   }
@@ -141,7 +161,7 @@ export class Handle<Native extends NativeHandle> {
 
   async #closeNow(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
-    const native = await this.#opened?.catch(() => undefined)
+    const native = await this.#opening?.catch(() => undefined)
     native?.close()
   }
 }

@@ -4,7 +4,6 @@ import { ChangeQueue } from './batch.js'
 import { announceClosing } from './closing.js'
 import { abortError } from './errors.js'
 import { Changes } from './changes.js'
-import { columnsFrom } from './columns.js'
 import { readConnections, takeConnectionFilter, totalsFrom } from './connections.js'
 import type { Run } from './connections.js'
 import { Controller } from './controller.js'
@@ -84,8 +83,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     config: DestinationConfig | Destination<number | bigint>,
     options?: AddOptions,
   ): Promise<void> {
-    const values = { service: key, destination: config }
-    return this.#changes.add('addDestination', values, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('addDestination', key, config)
+      : this.#changes.add('addDestination', { service: key, destination: config }, options)
   }
 
   editDestination(
@@ -93,7 +93,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     config: DestinationConfig | Destination<number | bigint>,
     options?: CallOptions,
   ): Promise<void> {
-    return this.#changes.change('editDestination', { service: key, destination: config }, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('editDestination', key, config)
+      : this.#changes.change('editDestination', { service: key, destination: config }, options)
   }
 
   patchDestination(
@@ -111,8 +113,13 @@ export class IpvsHandle extends Controller implements Ipvs {
     destinationKey: DestinationKey,
     options?: DeleteOptions,
   ): Promise<void> {
-    const values = { service: key, destination: destinationKey }
-    return this.#changes.delete('deleteDestination', values, options)
+    return options === undefined
+      ? this.#changes.changeDirectly('deleteDestination', key, destinationKey)
+      : this.#changes.delete(
+          'deleteDestination',
+          { service: key, destination: destinationKey },
+          options,
+        )
   }
 
   zero(key?: ServiceKey, options?: CallOptions): Promise<void> {
@@ -202,8 +209,8 @@ export class IpvsHandle extends Controller implements Ipvs {
   async columns(options?: ColumnOptions): Promise<TableColumns<never>> {
     const given = takeOptions(options, ['bigint'])
     const bigint = flagOf(given, 'bigint')
-    const reply = await this.#read(wholeTable, given, (native) => native.readAll(false))
-    return (await columnsFrom(reply, bigint)) as TableColumns<never>
+    const { columns } = await this.#read(wholeTable, given, (native) => native.readColumns(bigint))
+    return columns as TableColumns<never>
   }
 
   async timeouts(options?: CallOptions): Promise<Timeouts> {

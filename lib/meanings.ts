@@ -42,6 +42,8 @@ export const Stage = {
   send: 4,
   reply: 5,
   kernel: 6,
+  /** Of lib/handle.ts alone: the addon rejects instead. */
+  thread: 7,
 } as const
 
 /** What was asked for, for the message and for the error's properties. */
@@ -313,6 +315,12 @@ const noSocket = (request: Request, errno: number): Meaning =>
         why: `no netlink socket could be opened: ${explain(errno)}; nothing was changed`,
       }
 
+const noThread = (request: Request, errno: number): Meaning =>
+  refused(
+    `no thread could be started for it: ${explain(errno)}; nothing was changed (see the limits of processes and threads: ulimit -u, pids.max)`,
+    isHost(request) ? 'host' : 'ipvs',
+  )
+
 /** What the addon itself found out when it laid a patch over the service. */
 const foreignFlags = refused(
   'the scheduler flags belong to another scheduler than the service has; name the scheduler as well',
@@ -358,6 +366,8 @@ export const meaningOf = (failure: KnownFailure, request: Request): Meaning => {
       return unsent(request, failure.errno)
     case Stage.reply:
       return unanswered(request, failure.errno)
+    case Stage.thread:
+      return noThread(request, failure.errno)
     case Stage.kernel:
       return refusal(request, failure.errno, failure.missing)
     default:

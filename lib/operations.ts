@@ -172,10 +172,11 @@ export const addOperations = (
 ): Promise<void> | undefined => {
   const direct = directWriter()
   direct.forget()
-  const rest = inTurns(operations.length, (index) => {
-    const operation = operations[index]
-    if (group.addOperation(operation) >= 0) return
-    group.add(prepareOperation(operation, `operations[${index}]`))
+  const rest = inTurns(operations.length, (from, end) => {
+    for (let index = from; index < end; ++index) {
+      index = group.addOperations(operations, index, end)
+      if (index < end) group.add(prepareOperation(operations[index], `operations[${index}]`))
+    }
   })
   direct.forget()
   return rest

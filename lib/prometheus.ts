@@ -166,7 +166,9 @@ class Metric {
     // The registry renders it as soon as it has it.
     return this.#inTurn(async () => {
       const values = new Array<Value>(series.length)
-      await inTurns(series.length, (at) => (values[at] = describe(series[at] ?? noSeries)))
+      await inTurns(series.length, (from, end) => {
+        for (let at = from; at < end; ++at) values[at] = describe(series[at] ?? noSeries)
+      })
       return { name, help, type, aggregator, values }
     })
   }

@@ -156,6 +156,19 @@ export class Reader {
     }
   }
 
+  /** Makes `count` destinations, from the record `index` on, and puts them into a list. */
+  fill(
+    list: Destination<Total>[],
+    at: number,
+    index: number,
+    count: number,
+    serviceFamily: number,
+  ): void {
+    for (let done = 0; done < count; ++done) {
+      list[at + done] = this.destination(index + done, serviceFamily)
+    }
+  }
+
   destination(index: number, serviceFamily: number): Destination<Total> {
     const words = this.#words
     const { destination: place, destinationBits: bits, destinationCounters } = this.#places

@@ -8,18 +8,16 @@ import { inTurns } from './turns.js'
 import type { SnapshotReply } from '../types/addon.js'
 import type { Destination, Info, Service, VirtualServerState } from '../types/observed.js'
 
-const listOf = async <Entry>(count: number, make: (index: number) => Entry): Promise<Entry[]> => {
-  const list = new Array<Entry>(count)
-  await inTurns(count, (index) => (list[index] = make(index)))
-  return list
-}
-
 export const servicesFrom = async (
   records: ArrayBuffer,
   bigint: boolean,
 ): Promise<Service<Total>[]> => {
   const reader = new Reader(records, bigint)
-  return listOf(reader.services, (index) => reader.service(index))
+  const list = new Array<Service<Total>>(reader.services)
+  await inTurns(list.length, (from, end) => {
+    for (let index = from; index < end; ++index) list[index] = reader.service(index)
+  })
+  return list
 }
 
 export const destinationsFrom = async (
@@ -28,7 +26,11 @@ export const destinationsFrom = async (
   bigint: boolean,
 ): Promise<Destination<Total>[]> => {
   const reader = new Reader(records, bigint)
-  return listOf(reader.destinations, (index) => reader.destination(index, serviceFamily))
+  const list = new Array<Destination<Total>>(reader.destinations)
+  await inTurns(list.length, (from, end) => {
+    reader.fill(list, from, from, end - from, serviceFamily)
+  })
+  return list
 }
 
 export const snapshotFrom = async (
@@ -37,24 +39,28 @@ export const snapshotFrom = async (
 ): Promise<VirtualServerState<Total>[]> => {
   const counts = new Uint32Array(reply.counts)
   const services = new Reader(reply.services, bigint)
-  const states = await listOf(counts.length, (index) => ({
-    ...services.service(index),
-    destinations: new Array<Destination<Total>>(counts[index] ?? 0),
-  }))
+  const states = new Array<VirtualServerState<Total>>(counts.length)
+  await inTurns(states.length, (from, end) => {
+    for (let index = from; index < end; ++index) {
+      const destinations = new Array<Destination<Total>>(counts[index] ?? 0)
+      states[index] = { ...services.service(index), destinations }
+    }
+  })
   const destinations = new Reader(reply.destinations, bigint)
   let owner = -1
-  let next = 0
-  let end = 0
   let list: Destination<Total>[] = []
-  let family = 0
-  await inTurns(destinations.destinations, (index) => {
-    while (next === end) {
-      list = states[++owner]?.destinations ?? []
-      family = services.serviceFamily(owner)
-      next = 0
-      end = owner < states.length ? list.length : Infinity
+  let filled = 0
+  await inTurns(destinations.destinations, (from, end) => {
+    for (let index = from; index < end;) {
+      for (; filled === list.length; filled = 0) {
+        // The counts are the addon's own, so there is a next one.
+        list = states[++owner]?.destinations as Destination<Total>[]
+      }
+      const count = Math.min(end - index, list.length - filled)
+      destinations.fill(list, filled, index, count, services.serviceFamily(owner))
+      filled += count
+      index += count
     }
-    list[next++] = destinations.destination(index, family)
   })
   return states
 }

@@ -14,7 +14,6 @@ import { provideLayout } from './records.js'
 import { nameService, takeServiceKey } from './service.js'
 import { traced } from './tracing.js'
 import type { KnownFailure } from './meanings.js'
-import type { ColumnOptions, TableColumns } from '../types/columns.js'
 import type { ConnectionEntry } from '../types/connection.js'
 import type { DestinationKey } from '../types/destination.js'
 import type { IpvsErrorCode } from '../types/error.js'
@@ -49,8 +48,8 @@ const missing = (
     changes: true,
   })
 
-/** The verbs that read as others do, so that the connection cannot tell them apart. */
-const calls = new AsyncLocalStorage<'stream' | 'columns'>()
+/** The verb that reads as others do, so that the connection cannot tell them apart. */
+const calls = new AsyncLocalStorage<'stream'>()
 
 class FakeHandle extends IpvsHandle implements FakeIpvs {
   readonly #shared: Shared
@@ -64,10 +63,6 @@ class FakeHandle extends IpvsHandle implements FakeIpvs {
     }
     super(undefined, () => traced(new FakeConnection(kernel, takeFailure)))
     this.#shared = shared
-  }
-
-  override async columns(options?: ColumnOptions): Promise<TableColumns<never>> {
-    return calls.run('columns', async () => super.columns(options))
   }
 
   override async *stream(

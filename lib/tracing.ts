@@ -21,6 +21,7 @@ const reading: Readonly<Record<Exclude<keyof Connection, Other>, string>> = {
   readDestinations: 'GET_DEST',
   readAll: 'GET_SERVICE',
   readPart: 'GET_DEST',
+  readColumns: 'GET_SERVICE',
   readConfig: 'GET_CONFIG',
   readDaemons: 'GET_DAEMON',
   readInfo: 'GET_INFO',
@@ -30,11 +31,12 @@ const reading: Readonly<Record<Exclude<keyof Connection, Other>, string>> = {
 
 type Call = (...given: unknown[]) => Promise<unknown>
 
-const isBytes = (value: unknown): value is { readonly byteLength: number } =>
-  value instanceof ArrayBuffer || ArrayBuffer.isView(value)
-
-const bytesIn = (values: readonly unknown[]): number =>
-  values.reduce<number>((sum, value) => sum + (isBytes(value) ? value.byteLength : 0), 0)
+/** Of everything in a value. */
+const bytesIn = (value: unknown): number => {
+  if (typeof value !== 'object' || value === null) return 0
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return value.byteLength
+  return Object.values<unknown>({ ...value }).reduce<number>((sum, each) => sum + bytesIn(each), 0)
+}
 
 /** Stages of what did not succeed. */
 const stagesOf = (reply: object): number[] => {
@@ -65,6 +67,9 @@ const changesOf = (operations: Uint8Array): { command: string; count: number } =
   return { command: numbers.size === 1 ? nameOf(first) : 'mixed', count }
 }
 
+/** Stands for a reply that says no more than that all went well. */
+const nothing = {}
+
 const isReading = (name: string | symbol): name is keyof typeof reading => name in reading
 
 const trace = async (
@@ -81,7 +86,7 @@ const trace = async (
     const message: RequestTrace = {
       command,
       count,
-      bytes: bytesIn([...given, ...Object.values<unknown>({ ...reply })]),
+      bytes: bytesIn([given, reply]),
       start,
       duration: performance.now() - start,
       outcome: reply ? outcomeOf(stages) : 'failed',
@@ -90,8 +95,8 @@ const trace = async (
     requests.publish(message)
   }
   try {
-    const reply = (await call(...given)) as object
-    tell(reply)
+    const reply = (await call(...given)) as object | undefined
+    tell(reply ?? nothing)
     return reply
   } catch (error) {
     tell(undefined)

@@ -1,7 +1,9 @@
 #include "connection.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "typed_arrays.h"
 #include "worker.h"
 
 namespace {
@@ -38,6 +40,7 @@ Napi::Function Connection::Define(Napi::Env env) {
                          InstanceMethod<&Connection::ReadDestinations>("readDestinations"),
                          InstanceMethod<&Connection::ReadAll>("readAll"),
                          InstanceMethod<&Connection::ReadPart>("readPart"),
+                         InstanceMethod<&Connection::ReadColumns>("readColumns"),
                          InstanceMethod<&Connection::ReadConfig>("readConfig"),
                          InstanceMethod<&Connection::ReadDaemons>("readDaemons"),
                          InstanceMethod<&Connection::ReadInfo>("readInfo"),
@@ -83,15 +86,20 @@ Napi::Value Connection::Open(const Napi::CallbackInfo& info) {
 
 Napi::Value Connection::Apply(const Napi::CallbackInfo& info) {
   struct State {
-    ipvs::Records operations;
+    LentBytes operations;
     std::vector<Outcome> outcomes;
   };
-  auto state = Shared<State>();
-  state->operations = TakeBytes(info[0], ipvs::OperationSize(), true);
+  auto state = std::make_shared<State>(State{LentBytes(info[0], ipvs::OperationSize()), {}});
   return RunOnWorker(
       info.Env(),
-      [state, client = client(info.Env())] { client->Apply(state->operations, &state->outcomes); },
-      [state](Napi::Env env) { return GiveOutcomes(env, state->outcomes); });
+      [state, client = client(info.Env())] {
+        client->Apply(state->operations.bytes(), &state->outcomes);
+      },
+      [state](Napi::Env env) -> Napi::Value {
+        const bool is_done = std::all_of(state->outcomes.begin(), state->outcomes.end(),
+                                         [](const Outcome& outcome) { return outcome.ok(); });
+        return is_done ? env.Undefined() : GiveOutcomes(env, state->outcomes);
+      });
 }
 
 Napi::Value Connection::Read(Napi::Env env, RecordReader read) {
@@ -236,6 +244,27 @@ Napi::Value Connection::ReadPart(const Napi::CallbackInfo& info) {
                       [services, enough](ipvs::Client* client, ipvs::Snapshot* snapshot) {
                         return client->ReadPart(*services, enough, snapshot);
                       });
+}
+
+Napi::Value Connection::ReadColumns(const Napi::CallbackInfo& info) {
+  struct State {
+    explicit State(bool wide) : columns(wide) {}
+    Outcome outcome;
+    ipvs::TableColumns columns;
+  };
+  const bool wide = info[0].ToBoolean().Value();
+  auto state = std::make_shared<State>(wide);
+  return RunOnWorker(
+      info.Env(),
+      [state, client = client(info.Env()), wide] {
+        state->outcome = client->ReadColumns(wide, &state->columns);
+      },
+      [state](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("failure", GiveOutcome(env, state->outcome));
+        result.Set("columns", GiveColumns(env, &state->columns));
+        return result;
+      });
 }
 
 void Connection::Close(const Napi::CallbackInfo& /*info*/) { client_.reset(); }

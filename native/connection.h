@@ -27,6 +27,7 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value ReadDestinations(const Napi::CallbackInfo& info);
   Napi::Value ReadAll(const Napi::CallbackInfo& info);
   Napi::Value ReadPart(const Napi::CallbackInfo& info);
+  Napi::Value ReadColumns(const Napi::CallbackInfo& info);
   Napi::Value ReadConfig(const Napi::CallbackInfo& info);
   Napi::Value ReadDaemons(const Napi::CallbackInfo& info);
   Napi::Value ReadInfo(const Napi::CallbackInfo& info);

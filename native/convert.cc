@@ -7,17 +7,46 @@ namespace {
 // Copying less costs less than having the collector call us back.
 constexpr size_t kWorthHandingOver = 65536;
 
-}  // namespace
-
-std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many) {
+netlink::Bytes BytesOf(const Napi::Value& value, size_t size, bool many) {
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     const auto array = value.As<Napi::Uint8Array>();
     const size_t length = array.ByteLength();
-    if (many ? length % size == 0 : length == size) {
-      return {array.Data(), array.Data() + length};
-    }
+    if (many ? length % size == 0 : length == size) return {array.Data(), length};
   }
   throw Napi::TypeError::New(value.Env(), "expected a Uint8Array of whole records");
+}
+
+template <typename Owner>
+Napi::ArrayBuffer HandOver(Napi::Env env, Owner&& bytes) {
+  if (bytes.size() < kWorthHandingOver) return GiveBytes(env, bytes.data(), bytes.size());
+  auto kept = std::make_unique<Owner>(std::forward<Owner>(bytes));
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, kept->data(), kept->size(),
+      [](napi_env /*env*/, void* /*data*/, void* collected) {
+        std::unique_ptr<Owner>(static_cast<Owner*>(collected)).reset();
+      },
+      kept.get(), &buffer);
+  // Some builds of V8 (Electron's) take no memory from outside.
+  if (status != napi_ok) return GiveBytes(env, kept->data(), kept->size());
+  kept.release();  // NOLINT(bugprone-unused-return-value): the collector frees it
+  return {env, buffer};
+}
+
+}  // namespace
+
+std::vector<uint8_t> TakeBytes(const Napi::Value& value, size_t size, bool many) {
+  const netlink::Bytes bytes = BytesOf(value, size, many);
+  return {bytes.data, bytes.data + bytes.size};
+}
+
+LentBytes::LentBytes(const Napi::Value& value, size_t size) : bytes_(BytesOf(value, size, true)) {
+  if (bytes_.size < kWorthHandingOver) {
+    copy_.assign(bytes_.data, bytes_.data + bytes_.size);
+    bytes_.data = copy_.data();
+  } else {
+    lender_ = Napi::Persistent(value.As<Napi::Object>());
+  }
 }
 
 std::string TakeText(const Napi::Value& value) {
@@ -32,20 +61,11 @@ Napi::ArrayBuffer GiveBytes(Napi::Env env, const void* data, size_t size) {
 }
 
 Napi::ArrayBuffer GiveBytes(Napi::Env env, std::vector<uint8_t>&& bytes) {
-  if (bytes.size() < kWorthHandingOver) return GiveBytes(env, bytes.data(), bytes.size());
-  auto kept = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, kept->data(), kept->size(),
-      [](napi_env /*env*/, void* /*data*/, void* collected) {
-        std::unique_ptr<std::vector<uint8_t>>(static_cast<std::vector<uint8_t>*>(collected))
-            .reset();
-      },
-      kept.get(), &buffer);
-  // Some builds of V8 (Electron's) take no memory from outside.
-  if (status != napi_ok) return GiveBytes(env, kept->data(), kept->size());
-  kept.release();  // NOLINT(bugprone-unused-return-value): the collector frees it
-  return {env, buffer};
+  return HandOver(env, std::move(bytes));
+}
+
+Napi::ArrayBuffer GiveBytes(Napi::Env env, ipvs::GrowingBytes&& bytes) {
+  return HandOver(env, std::move(bytes));
 }
 
 Napi::Value GiveOutcome(Napi::Env env, const netlink::Outcome& outcome) {

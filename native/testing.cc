@@ -6,6 +6,7 @@
 
 #include "convert.h"
 #include "ipvs/codec.h"
+#include "typed_arrays.h"
 
 namespace {
 
@@ -50,11 +51,28 @@ Napi::Value DecodeReplies(const Napi::CallbackInfo& info) {
   return GiveBytes(info.Env(), records.data(), records.size());
 }
 
+// (services, destinations, counts: Uint8Array, wide: boolean) -> the columns of these records.
+Napi::Value MakeColumns(const Napi::CallbackInfo& info) {
+  const ipvs::Records destinations = TakeBytes(info[1], ipvs::kDestinationTable.record_size, true);
+  const std::vector<uint8_t> counts = TakeBytes(info[2], sizeof(uint32_t), true);
+  ipvs::TableColumns columns(info[3].ToBoolean().Value());
+  columns.services.Append(TakeBytes(info[0], ipvs::kServiceTable.record_size, true));
+  auto next = destinations.begin();
+  for (size_t at = 0; at < counts.size(); at += sizeof(uint32_t)) {
+    const auto count = netlink::Load<uint32_t>(&counts[at]);
+    const auto end = next + static_cast<ptrdiff_t>(count * ipvs::kDestinationTable.record_size);
+    columns.AppendDestinations({next, end});
+    next = end;
+  }
+  return GiveColumns(info.Env(), &columns);
+}
+
 }  // namespace
 
 Napi::Object DefineTesting(Napi::Env env) {
   Napi::Object testing = Napi::Object::New(env);
   testing.Set("encodeOperation", Napi::Function::New(env, EncodeOperation));
   testing.Set("decodeReplies", Napi::Function::New(env, DecodeReplies));
+  testing.Set("makeColumns", Napi::Function::New(env, MakeColumns));
   return testing;
 }

@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 namespace {
@@ -26,30 +27,39 @@ Threads::Threads(Napi::Env env) : env_(env) {
   napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);
 }
 
-void Threads::Queue(std::unique_ptr<Job> job) {
+int Threads::Queue(std::unique_ptr<Job>* job) {
+  if (threads_.empty()) {
+    const int error = Start();
+    if (error != 0) return error;
+  }
   if (unfinished_++ == 0) napi_ref_threadsafe_function(env_, wake_);
   bool is_enough = true;
   {
     const std::lock_guard<std::mutex> lock(lock_);
-    waiting_.push_back(std::move(job));
+    waiting_.push_back(std::move(*job));
     is_enough = waiting_.size() <= idle_;
   }
-  if (is_enough || threads_.size() == kMostThreads) {
-    changed_.notify_one();
-  } else {
-    Start();
-  }
+  // Where no further one can be started, those that there are do it when they can.
+  if (!is_enough && threads_.size() < kMostThreads && Start() == 0) return 0;
+  changed_.notify_one();
+  return 0;
 }
 
-void Threads::Start() {
+int Threads::Start() {
   // Signals are for the threads that the process knows of. On Linux the mask is the calling
   // thread's; pthread_sigmask() would ask for a newer glibc than the binaries that we ship may.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
-  threads_.emplace_back([this] { Run(); });
+  int error = 0;
+  try {
+    threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error& failure) {
+    error = failure.code().value();
+  }
   sigprocmask(SIG_SETMASK, &before, nullptr);
+  return error;
 }
 
 void Threads::Run() {

@@ -38,13 +38,14 @@ class Threads {
   Threads& operator=(Threads&&) = delete;
   ~Threads() = default;
 
-  // The process lives on as long as a job has not finished.
-  void Queue(std::unique_ptr<Job> job);
+  // The process lives on as long as a job has not finished. When there is no thread and none can be
+  // started, answers the errno and leaves the job where it is.
+  int Queue(std::unique_ptr<Job>* job);
 
  private:
   static void OnDone(napi_env env, napi_value unused, void* threads, void* data);
   static void OnEnvironmentEnd(void* threads);
-  void Start();
+  int Start();
   void Run();
   void FinishDone(Napi::Env env);
 

@@ -16,6 +16,13 @@ class Task : public Job {
 
   Napi::Promise promise() const { return promise_.Promise(); }
 
+  // Nothing of it was done.
+  void Refuse(Napi::Env env, int error) {
+    const Napi::Error refusal = Napi::Error::New(env, "no thread could be started");
+    refusal.Set("errno", Napi::Number::New(env, error));
+    promise_.Reject(refusal.Value());
+  }
+
   void Work() override {
     try {
       work_();
@@ -49,6 +56,8 @@ Napi::Promise RunOnWorker(Napi::Env env, std::function<void()> work,
                           std::function<Napi::Value(Napi::Env)> finish) {
   auto task = std::make_unique<Task>(env, std::move(work), std::move(finish));
   Napi::Promise promise = task->promise();
-  Threads::Of(env)->Queue(std::move(task));
+  std::unique_ptr<Job> job = std::move(task);
+  const int error = Threads::Of(env)->Queue(&job);
+  if (error != 0) static_cast<Task*>(job.get())->Refuse(env, error);
   return promise;
 }

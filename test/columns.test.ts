@@ -3,13 +3,11 @@
 import t from 'tap'
 
 import { addressAt } from 'ipvs-netlink'
-import { columnsFrom } from '#lib/columns'
 import { Memory } from '#lib/memory'
+import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 
 const { service, destination, serviceCounters, destinationCounters } = recordFormat()
-
-const bufferOf = ({ bytes }: Memory): ArrayBuffer => bytes.buffer as ArrayBuffer
 
 const bytes16 = (...bytes: readonly number[]): Uint8Array => {
   const all = new Uint8Array(16)
@@ -17,7 +15,7 @@ const bytes16 = (...bytes: readonly number[]): Uint8Array => {
   return all
 }
 
-const makeReply = () => {
+const makeColumns = (bigint: boolean) => {
   const services = new Memory(new ArrayBuffer(3 * service.size))
   const v6 = bytes16(0x20, 1, 0xd, 0xb8)
   service.write(services, 0, { family: 2, protocol: 6, address: bytes16(10, 0, 0, 1), port: 443 })
@@ -32,18 +30,14 @@ const makeReply = () => {
     destinations.setWord(at + destination.offset('activeConnections'), 2 ** 32 - 1 - index)
     // The high word of a total, on machines of either byte order.
     const bytesOut = at + destinationCounters.places.bytesOut
-    new BigUint64Array(bufferOf(destinations))[bytesOut / 8] = 2n ** 40n + BigInt(index)
+    new BigUint64Array(destinations.bytes.buffer)[bytesOut / 8] = 2n ** 40n + BigInt(index)
   }
-  return {
-    failure: undefined,
-    services: bufferOf(services),
-    destinations: bufferOf(destinations),
-    counts: Uint32Array.from([1, 0, 2]).buffer,
-  }
+  const counts = new Uint8Array(Uint32Array.from([1, 0, 2]).buffer)
+  return loadAddon().testing.makeColumns(services.bytes, destinations.bytes, counts, bigint)
 }
 
 t.test('each element is the field of its record', async (t) => {
-  const { services, destinations } = await columnsFrom(makeReply(), false)
+  const { services, destinations } = makeColumns(false)
   t.equal(services.count, 3)
   t.same([...services.family], [2, 10, 10])
   t.same([...services.protocol], [6, 0, 17])
@@ -70,13 +64,13 @@ t.test('each element is the field of its record', async (t) => {
 })
 
 t.test('totals can be bigints, rates never are', async (t) => {
-  const { destinations } = await columnsFrom(makeReply(), true)
+  const { destinations } = makeColumns(true)
   t.same([...destinations.stats.bytesOut], [2n ** 40n, 2n ** 40n + 1n, 2n ** 40n + 2n])
   t.type(destinations.stats.bytesOutPerSecond, Float64Array)
 })
 
 t.test('an address is asked for by an index that is there', async (t) => {
-  const { destinations } = await columnsFrom(makeReply(), false)
+  const { destinations } = makeColumns(false)
   for (const index of [-1, 3, 0.5]) {
     t.throws(() => addressAt(destinations, index), { code: 'ERR_OUT_OF_RANGE' })
   }

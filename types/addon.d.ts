@@ -1,5 +1,7 @@
 // What the addon exports: the one description of the boundary. Not part of the public API.
 
+import type { TableColumns } from './columns.js'
+
 /** Place of a field in a flat record; see native/netlink/table.h. */
 export interface RowLayout {
   readonly name: string
@@ -69,6 +71,12 @@ export interface SnapshotReply {
   readonly counts: ArrayBuffer
 }
 
+export interface ColumnsReply {
+  readonly failure: Failure | undefined
+  /** Filled by the worker. Totals are `BigUint64Array` where 64 bits were asked for. */
+  readonly columns: TableColumns<Float64Array | BigUint64Array>
+}
+
 export interface OutcomesReply {
   /** Two signed words for each change: stage and errno. */
   readonly outcomes: ArrayBuffer
@@ -92,7 +100,8 @@ export type TableCursor = object & { readonly cursor: unique symbol }
 
 export interface Connection {
   open(): Promise<Failure | undefined>
-  apply(operations: Uint8Array): Promise<OutcomesReply>
+  /** Undefined when all changes were made. The operations must be left alone until then. */
+  apply(operations: Uint8Array): Promise<OutcomesReply | undefined>
   readService(key: Uint8Array): Promise<RecordsReply>
   readServices(): Promise<RecordsReply>
   readDestinations(key: Uint8Array): Promise<RecordsReply>
@@ -103,6 +112,8 @@ export interface Connection {
    * the counts tell how many services were.
    */
   readPart(services: Uint8Array, enough: number): Promise<SnapshotReply>
+  /** As `readAll(false)`; totals keep all their 64 bits when `bigint`. */
+  readColumns(bigint: boolean): Promise<ColumnsReply>
   readConfig(): Promise<RecordsReply>
   readDaemons(): Promise<RecordsReply>
   readInfo(): Promise<RecordsReply>
@@ -157,6 +168,13 @@ export interface Testing {
     table: 'service' | 'destination' | 'info',
     datagram: Uint8Array,
   ): ArrayBuffer | undefined
+  /** Of whole records; the counts are words, how many destinations belong to each service. */
+  makeColumns(
+    services: Uint8Array,
+    destinations: Uint8Array,
+    counts: Uint8Array,
+    bigint: boolean,
+  ): ColumnsReply['columns']
 }
 
 export interface Addon {

@@ -151,14 +151,14 @@ void Client::AddOrEdit(const uint8_t* operation, Outcome* outcome) {
   }
 }
 
-void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
+void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
   const std::lock_guard<std::mutex> lock(changing_);
-  const size_t count = operations.size() / OperationSize();
+  const size_t count = operations.size / OperationSize();
   // What is not reached (see below) was not sent.
   outcomes->assign(count, Failure(Stage::kSend, ECANCELED));
   size_t length = 0;
   for (size_t done = 0; done < count; done += length) {
-    const uint8_t* next = operations.data() + done * OperationSize();
+    const uint8_t* next = operations.data + done * OperationSize();
     const uint32_t kind = KindOf(next);
     length = kind == kPlain ? ChunkLength(next, count - done) : 1;
     Outcome* told = outcomes->data() + done;

@@ -27,31 +27,34 @@ constexpr int kDumpAttempts = 8;
 // The module may be reloaded while it is looked for.
 constexpr int kTriesToReach = 4;
 
+// So many destinations take more datagrams of the least room than are worth it: 21 fit into one.
+constexpr size_t kMany = 64;
+
 // How often a consistent snapshot is tried.
 constexpr int kConsistentAttempts = 10;
 
 }  // namespace
 
-// A reading socket, taken from the idle ones and given back when the exchange ended cleanly.
+// Reading sockets, taken from the idle ones and given back when the exchange ended cleanly.
 class Client::Lease {
  public:
   explicit Lease(Client* client) : client_(client) {
     const std::lock_guard<std::mutex> lock(client_->idle_lock_);
     if (client_->idle_.empty()) return;
-    socket_ = std::move(client_->idle_.back());
+    sockets_ = std::move(client_->idle_.back());
     client_->idle_.pop_back();
   }
 
-  Socket* socket() { return &socket_; }
+  Sockets* sockets() { return &sockets_; }
 
   void GiveBack() {
     const std::lock_guard<std::mutex> lock(client_->idle_lock_);
-    if (client_->idle_.size() < kIdleSockets) client_->idle_.push_back(std::move(socket_));
+    if (client_->idle_.size() < kIdleSockets) client_->idle_.push_back(std::move(sockets_));
   }
 
  private:
   Client* client_;
-  Socket socket_;
+  Sockets sockets_;
 };
 
 Outcome Client::Resolve(Channel* channel) {
@@ -93,7 +96,7 @@ Outcome Client::Reach(Channel* channel, const std::function<bool()>& exchange) {
 
 Outcome Client::Read(const std::function<Outcome(const Channel&)>& query) {
   Lease lease(this);
-  Channel channel{lease.socket(), 0};
+  Channel channel{&lease.sockets()->many, 0, &lease.sockets()->few};
   Outcome outcome;
   Outcome reached = Reach(&channel, [&] {
     outcome = query(channel);
@@ -140,11 +143,21 @@ Outcome Client::QueryServices(const Channel& channel, Records* services) const {
 }
 
 Outcome Client::QueryDestinations(const Channel& channel, const uint8_t* service,
-                                  netlink::Decoder* decoder, Records* found) const {
+                                  netlink::Decoder* decoder, Records* found) {
   const size_t start = found->size();
-  Outcome outcome = QueryAll(channel, kGetDest, service, decoder, kAttrDest, found);
+  Channel chosen = channel;
+  Outcome outcome = Choose(channel, &chosen);
+  if (!outcome.ok()) return outcome;
+  outcome = QueryAll(chosen, kGetDest, service, decoder, kAttrDest, found);
   InheritFamily(service, start, found);
+  had_many_ = (found->size() - start) / kDestinationTable.record_size > kMany;
   return outcome;
+}
+
+Outcome Client::Choose(const Channel& channel, Channel* chosen) {
+  if (had_many_) return {};
+  chosen->socket = channel.few;
+  return channel.few->valid() ? Outcome{} : Socket::Open(NETLINK_GENERIC, where_, channel.few);
 }
 
 Outcome Client::ReadService(const Records& service, Records* found) {
@@ -168,7 +181,7 @@ Outcome Client::ReadDestinations(const Records& service, Records* destinations) 
 }
 
 Outcome Client::QueryDestinationsOf(const Channel& channel, const Records& services, size_t enough,
-                                    Snapshot* snapshot) const {
+                                    Snapshot* snapshot) {
   const size_t size = kDestinationTable.record_size;
   Records* found = &snapshot->destinations;
   netlink::Decoder decoder(kDestinationTable);
@@ -183,7 +196,7 @@ Outcome Client::QueryDestinationsOf(const Channel& channel, const Records& servi
   return outcome;
 }
 
-Outcome Client::ReadOnce(const Channel& channel, Snapshot* snapshot) const {
+Outcome Client::ReadOnce(const Channel& channel, Snapshot* snapshot) {
   *snapshot = {};
   Outcome outcome = QueryServices(channel, &snapshot->services);
   if (!outcome.ok()) return outcome;
@@ -207,6 +220,25 @@ Outcome Client::ReadAll(bool consistent, Snapshot* snapshot) {
       if (outcome.ok() && IdentitiesOf(*snapshot) == before) return outcome;
     }
     return outcome.ok() ? Failure(Stage::kKernel, EAGAIN) : outcome;
+  });
+}
+
+Outcome Client::ReadColumns(bool wide, TableColumns* columns) {
+  return Read([&](const Channel& channel) {
+    *columns = TableColumns(wide);
+    Records services;
+    Outcome outcome = QueryServices(channel, &services);
+    columns->services.Append(services);
+    columns->destinations.Reserve(had_destinations_);
+    netlink::Decoder decoder(kDestinationTable);
+    Records found;
+    for (size_t at = 0; outcome.ok() && at < services.size(); at += kServiceTable.record_size) {
+      found.clear();
+      outcome = QueryDestinations(channel, services.data() + at, &decoder, &found);
+      columns->AppendDestinations(found);
+    }
+    had_destinations_ = columns->destinations.count();
+    return outcome;
   });
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "ipvs/columns.h"
 #include "ipvs/identity.h"
 #include "netlink/exchange.h"
 
@@ -22,7 +23,10 @@ class Client {
 
   // Carries out operations (see codec.h) in order; one outcome each. One caller at a time: others
   // wait, so that the changes of one handle are never interleaved.
-  void Apply(const Records& operations, std::vector<netlink::Outcome>* outcomes);
+  void Apply(netlink::Bytes operations, std::vector<netlink::Outcome>* outcomes);
+  void Apply(const Records& operations, std::vector<netlink::Outcome>* outcomes) {
+    Apply(netlink::Bytes{operations.data(), operations.size()}, outcomes);
+  }
 
   // `service` is the configuration part of a service record that identifies it.
   netlink::Outcome ReadService(const Records& service, Records* found);
@@ -36,6 +40,8 @@ class Client {
   // The destinations of these services (whole records), until so many were read or all are done;
   // `counts` tells how many services were.
   netlink::Outcome ReadPart(const Records& services, size_t enough, Snapshot* part);
+  // As ReadAll(), once, as columns.
+  netlink::Outcome ReadColumns(bool wide, TableColumns* columns);
   netlink::Outcome ReadConfig(Records* config);
   netlink::Outcome ReadDaemons(Records* daemons);
   netlink::Outcome ReadInfo(Records* info);
@@ -48,8 +54,16 @@ class Client {
   // A socket, and the family's number for one exchange on it. The number is taken once and handed
   // down: another thread may learn a new one meanwhile.
   struct Channel {
-    netlink::Socket* socket;
-    uint16_t family;
+    netlink::Socket* socket = nullptr;
+    uint16_t family = 0;
+    netlink::Socket* few = nullptr;  // of a read: for dumps of few entries
+  };
+
+  // Of a read. Where a service has few destinations, clearing large datagrams costs the kernel more
+  // than they do.
+  struct Sockets {
+    netlink::Socket many;
+    netlink::Socket few{netlink::Socket::kLeastRoom};
   };
 
   // Opens the socket where that is still to be done and fills in the number.
@@ -67,10 +81,12 @@ class Client {
                             netlink::Decoder* decoder, uint16_t top, Records* found) const;
   netlink::Outcome QueryServices(const Channel& channel, Records* services) const;
   netlink::Outcome QueryDestinations(const Channel& channel, const uint8_t* service,
-                                     netlink::Decoder* decoder, Records* found) const;
+                                     netlink::Decoder* decoder, Records* found);
   netlink::Outcome QueryDestinationsOf(const Channel& channel, const Records& services,
-                                       size_t enough, Snapshot* snapshot) const;
-  netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot) const;
+                                       size_t enough, Snapshot* snapshot);
+  netlink::Outcome ReadOnce(const Channel& channel, Snapshot* snapshot);
+  // Which socket the next dump of destinations is for; opened where that is still to be done.
+  netlink::Outcome Choose(const Channel& channel, Channel* chosen);
   // changes.cc
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
   void SendChunk(uint16_t family, const uint8_t* operations, size_t count,
@@ -93,7 +109,12 @@ class Client {
   // A dump has its socket to itself until its last datagram is read, so concurrent reads take one
   // each; idle ones are kept for the next.
   std::mutex idle_lock_;
-  std::vector<netlink::Socket> idle_;
+  std::vector<Sockets> idle_;
+
+  // What was read last, for the next reading is mostly like it: whether a service had many
+  // destinations, and how many there were in all.
+  std::atomic<bool> had_many_{false};
+  std::atomic<size_t> had_destinations_{0};
 };
 
 }  // namespace ipvs

@@ -10,10 +10,6 @@ namespace netlink {
 
 namespace {
 
-// The kernel fills at most 32 KiB a dump datagram, and sizes it by the largest buffer ever offered
-// on the socket; twice that also takes what pages of 64 KiB make of its minimum.
-constexpr size_t kReceiveBuffer = 65536;
-
 // Holds the replies to 2,340 refused requests (the kernel accounts 896 bytes for each); the default
 // of 212,992 holds 237.
 constexpr int kKernelReceiveBuffer = 1 << 20;
@@ -96,7 +92,7 @@ Outcome Socket::AwaitReadable(Deadline* deadline) {
 }
 
 Outcome Socket::Receive(Deadline* deadline, Bytes* datagram) {
-  buffer_.resize(kReceiveBuffer);
+  buffer_.resize(room_);
   for (;;) {
     sockaddr_nl sender{};
     iovec target{buffer_.data(), buffer_.size()};

@@ -31,6 +31,15 @@ class Deadline {
 
 class Socket {
  public:
+  // `room`: how large a datagram may be. The kernel makes each one of a dump as large as the
+  // largest room that the socket ever offered, up to 32 KiB, and clears it first.
+  explicit Socket(size_t room = kMostRoom) : room_(room) {}
+
+  // Twice what the kernel fills, which also takes what pages of 64 KiB make of its minimum.
+  static constexpr size_t kMostRoom = 65536;
+  // What the kernel's least (NLMSG_GOODSIZE) is at most: with its own part, two pages of memory.
+  static constexpr size_t kLeastRoom = 7872;
+
   // `protocol` is NETLINK_GENERIC, NETLINK_ROUTE ... The socket stays bound to the namespace in
   // which it was made, whichever thread uses it.
   static Outcome Open(int protocol, const std::shared_ptr<NetworkNamespace>& where, Socket* opened);
@@ -52,6 +61,7 @@ class Socket {
  private:
   Outcome AwaitReadable(Deadline* deadline);
 
+  size_t room_;
   Descriptor descriptor_;
   uint32_t sequence_ = 0;
   std::vector<uint8_t> buffer_;

@@ -26,7 +26,7 @@ export const sendRaw = async (
   if (destination) format.destination.write(memory, format.operation.destination, destination)
   const native = new Connection(netns, 5000)
   await native.open()
-  const { outcomes } = await native.apply(memory.bytes)
+  const failed = await native.apply(memory.bytes)
   native.close()
-  if (new Int32Array(outcomes)[0] !== 0) throw new Error(`the kernel refused ${command}`)
+  if (failed) throw new Error(`the kernel refused ${command}`)
 }

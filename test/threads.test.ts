@@ -1,0 +1,67 @@
+// What a call does when the process may have no further thread.
+
+import { spawn } from 'node:child_process'
+
+import t from 'tap'
+
+// What sets the limits is started before there is one, and then needs no further process.
+const script = `
+  import { spawn } from 'node:child_process'
+  import { once } from 'node:events'
+  import { loadAddon } from '#lib/native'
+  import { ipvs, host } from 'ipvs-netlink'
+  loadAddon()
+  const limiting = (most) => {
+    const command = 'read line; exec prlimit --pid=' + process.pid + ' --nproc=' + most + ':1000'
+    const child = spawn('sh', ['-c', command], { stdio: ['pipe', 'ignore', 'inherit'] })
+    return async () => {
+      child.stdin.end('now\\n')
+      const [status] = await once(child, 'exit')
+      if (status !== 0) throw new Error('prlimit failed')
+    }
+  }
+  const [lower, raise] = [limiting(1), limiting(1000)]
+  const told = async (call) => {
+    const { code, errno, message } = await call().then(() => ({}), (error) => error)
+    return { code, errno, message }
+  }
+  await lower()
+  const refused = [await told(() => ipvs.info()), await told(() => host.listAddresses('lo'))]
+  await raise()
+  console.log(JSON.stringify([...refused, await told(() => host.listAddresses('lo'))]))
+`
+
+const output = async (program: string, args: readonly string[]): Promise<string> => {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  for await (const chunk of child.stdout) text += String(chunk)
+  return text
+}
+
+t.test(
+  'a call that needs a thread rejects when there can be none, and the next one tries again',
+  { skip: process.getuid?.() !== 0 && 'only root can be another user' },
+  async (t) => {
+    // The limit is of users other than root; this one may read what root may.
+    const capabilities = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+    const user = ['--reuid=54321', '--clear-groups', ...capabilities]
+    // The options are tap's own.
+    const node = [
+      'env',
+      '-u',
+      'NODE_OPTIONS',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ]
+    const told: unknown = JSON.parse(await output('setpriv', [...user, '--', ...node]))
+    const why = /no thread could be started.*EAGAIN/
+    t.match(told, [
+      { code: 'ERR_IPVS_REFUSED', errno: -11, message: why },
+      { code: 'ERR_HOST_REFUSED', errno: -11, message: why },
+      {},
+    ])
+    t.same((told as unknown[])[2], {})
+  },
+)
