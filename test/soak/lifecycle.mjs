@@ -88,9 +88,9 @@ const calls = [
   () => machine.getSysctl('net.ipv4.ip_forward'),
   () => table.addService({ fwmark: 1 }),
 ]
-// A handle keeps the sockets of as many readers as there ever were at once, but no more than 4
-// (native/ipvs/client.cc); the first is there after the first tenth.
-await repeat('call', Number(values.calls), 64, 3, async (n) =>
+// A handle keeps the two sockets of as many readers as there ever were at once, but of no more than 4
+// (native/ipvs/client.cc); one socket is there after the first tenth.
+await repeat('call', Number(values.calls), 64, 7, async (n) =>
   calls[n % calls.length]().catch(() => {}),
 )
 // As a controller with a large table sends them, over and over.
