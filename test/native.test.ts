@@ -37,7 +37,7 @@ if (process.getuid?.() !== 0) {
   process.exit(1)
 }
 
-t.setTimeout(120_000)
+t.setTimeout(180_000)
 
 let count = 0
 
