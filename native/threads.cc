@@ -64,8 +64,8 @@ int Threads::Start() {
 
 void Threads::Run() {
   std::unique_lock<std::mutex> lock(lock_);
+  ++idle_;
   for (;;) {
-    ++idle_;
     changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
     --idle_;
     if (ending_) return;
@@ -75,7 +75,12 @@ void Threads::Run() {
     job->Work();
     lock.lock();
     done_.push_back(std::move(job));
+    // Before the main thread is awake: for its next job it is to find this thread, not to start one.
+    ++idle_;
+    lock.unlock();
+    // Without the lock, for which it would wait at once.
     napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+    lock.lock();
   }
 }
 

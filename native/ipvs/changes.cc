@@ -89,7 +89,9 @@ void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcom
     return !AllAreRefused(told, ENOENT);
   });
   if (!reached.ok()) told.assign(count, reached);
-  std::move(told.begin(), told.end(), outcomes);
+  for (size_t i = 0; i < count; ++i) {
+    if (!told[i].ok()) outcomes[i] = std::move(told[i]);
+  }
   const size_t last = count - 1;
   if (CommandOf(operations + last * OperationSize()) == kDelDaemon && outcomes[last].ok()) {
     ConfirmStop(operations + last * OperationSize(), &outcomes[last]);
@@ -141,6 +143,7 @@ void Client::AddOrEdit(const uint8_t* operation, Outcome* outcome) {
   netlink::Store<uint32_t>(&edit[offsetof(OperationHeader, command)],
                            is_service ? kSetService : kSetDest);
   for (int tries = 0; tries < kTriesToAddOrEdit; ++tries) {
+    *outcome = {};
     ApplyChunk(operation, 1, outcome);
     if (!netlink::IsRefusal(*outcome, EEXIST)) return;
     Outcome edited;
@@ -154,8 +157,8 @@ void Client::AddOrEdit(const uint8_t* operation, Outcome* outcome) {
 void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
   const std::lock_guard<std::mutex> lock(changing_);
   const size_t count = operations.size / OperationSize();
-  // What is not reached (see below) was not sent.
-  outcomes->assign(count, Failure(Stage::kSend, ECANCELED));
+  outcomes->clear();
+  outcomes->resize(count);
   size_t length = 0;
   for (size_t done = 0; done < count; done += length) {
     const uint8_t* next = operations.data + done * OperationSize();
@@ -166,8 +169,10 @@ void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
     if (kind == kPatch) ApplyPatch(next, told);
     if (kind == kEditIfExists) AddOrEdit(next, told);
     // A kernel that does not answer would cost the whole silence again for every further chunk.
-    const Outcome& last = (*outcomes)[done + length - 1];
-    if (IsSilence(last)) return;
+    if (!IsSilence(told[length - 1])) continue;
+    std::fill(outcomes->begin() + static_cast<ptrdiff_t>(done + length), outcomes->end(),
+              Failure(Stage::kSend, ECANCELED));
+    return;
   }
 }
 

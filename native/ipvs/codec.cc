@@ -35,6 +35,14 @@ void WriteDestination(const uint8_t* destination, MessageWriter* writer,
 static_assert(sizeof(DaemonRecord) <= offsetof(ServiceRecord, counters));
 static_assert(sizeof(ConfigRecord) <= offsetof(ServiceRecord, counters));
 
+size_t ServiceFamilyOffset() {
+  return OperationServiceOffset() + offsetof(ServiceRecord, family);
+}
+
+size_t DestinationFamilyOffset() {
+  return OperationDestinationOffset() + offsetof(DestinationRecord, family);
+}
+
 bool IsEmpty(const uint8_t* record) { return Load<uint32_t>(record) == 0; }
 
 void WriteDaemon(const uint8_t* daemon, MessageWriter* writer) {
@@ -86,35 +94,31 @@ bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestB
 
 bool OperationWriter::Write(const uint8_t* operation) {
   if (IsLikeModel(operation)) {
-    uint8_t* message = batch_->Repeat();
-    for (const Place& place : places_) {
-      const uint8_t* field = operation + (place.field - model_);
-      netlink::Overwrite(place.wire, place.size, field, message + place.at);
-    }
+    values_.Overwrite(operation, batch_->Repeat());
     return true;
   }
-  places_.clear();
+  std::vector<Place> places;
   model_ = nullptr;
-  if (!WriteOperation(family_, operation, batch_, &places_)) return false;
-  const bool is_fixed = std::all_of(places_.begin(), places_.end(), [](const Place& place) {
-    // How long a text is depends on its value, and flags are two words.
-    return place.wire != Wire::kText && place.wire != Wire::kFlags;
-  });
-  if (is_fixed && !places_.empty()) model_ = operation;
+  if (!WriteOperation(family_, operation, batch_, &places)) return false;
+  // Those are the model's.
+  const auto is_family = [&](const Place& place) {
+    const auto at = static_cast<size_t>(place.field - operation);
+    return at == ServiceFamilyOffset() || at == DestinationFamilyOffset();
+  };
+  places.erase(std::remove_if(places.begin(), places.end(), is_family), places.end());
+  if (values_.Learn(places, operation) && !places.empty()) model_ = operation;
   return true;
 }
 
 bool OperationWriter::IsLikeModel(const uint8_t* operation) const {
-  // What the layout of the message depends on.
-  constexpr size_t kFamily = offsetof(ServiceRecord, family);
-  static_assert(kFamily == offsetof(DestinationRecord, family));
   if (model_ == nullptr) return false;
   const auto is_same = [&](size_t at) {
     return Load<uint32_t>(operation + at) == Load<uint32_t>(model_ + at);
   };
+  // What the layout of the message depends on.
   return is_same(offsetof(OperationHeader, command)) && is_same(OperationServiceOffset()) &&
-         is_same(OperationServiceOffset() + kFamily) && is_same(OperationDestinationOffset()) &&
-         is_same(OperationDestinationOffset() + kFamily);
+         is_same(ServiceFamilyOffset()) && is_same(OperationDestinationOffset()) &&
+         is_same(DestinationFamilyOffset());
 }
 
 void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t* service,

@@ -54,7 +54,7 @@ class OperationWriter {
   const uint16_t family_;
   netlink::RequestBatch* batch_;
   const uint8_t* model_ = nullptr;  // of the last message
-  std::vector<netlink::Place> places_;
+  netlink::Values values_;          // of the model's message
 };
 
 // Appends a request that reads; `service` may be null. `flags` is NLM_F_DUMP or 0.

@@ -56,17 +56,13 @@ MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
   return writer_;
 }
 
-uint8_t* RequestBatch::Repeat() {
-  const uint32_t sequence = socket_->NextSequence();
-  sequences_.push_back(sequence);
-  return writer_.Repeat(sequence);
-}
-
 class BatchExchange {
  public:
   BatchExchange(RequestBatch* batch, std::vector<Outcome>* outcomes, const ReplyReader& read)
       : sequences_(batch->sequences_), outcomes_(outcomes), read_(read) {
-    outcomes_->assign(sequences_.size(), Outcome{});
+    // Cheaper than copies of one.
+    outcomes_->clear();
+    outcomes_->resize(sequences_.size());
     told_.assign(sequences_.size(), false);
     batch->writer_.AcknowledgeLast();
   }

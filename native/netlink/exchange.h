@@ -20,7 +20,11 @@ class RequestBatch {
   // Starts the next message; the caller appends to it and then calls writer().End().
   MessageWriter& Begin(uint16_t type, uint16_t flags);
   // Writes the last message once more, as one of its own; answers where it begins.
-  uint8_t* Repeat();
+  uint8_t* Repeat() {
+    const uint32_t sequence = socket_->NextSequence();
+    sequences_.push_back(sequence);
+    return writer_.Repeat(sequence);
+  }
   MessageWriter& writer() { return writer_; }
 
   // False when a message has a type that belongs to netlink itself: the kernel would acknowledge it

@@ -36,15 +36,6 @@ void MessageWriter::End() {
                   static_cast<uint32_t>(length_ - message_));
 }
 
-uint8_t* MessageWriter::Repeat(uint32_t sequence) {
-  const size_t size = length_ - message_;
-  message_ = length_;
-  uint8_t* at = Extend(size);
-  std::memcpy(at, at - size, size);
-  Store<uint32_t>(at + offsetof(nlmsghdr, nlmsg_seq), sequence);
-  return at;
-}
-
 void MessageWriter::Append(const void* data, size_t size) {
   if (size == 0) return;
   uint8_t* at = Extend(Align(size));

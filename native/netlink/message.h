@@ -7,6 +7,8 @@
 // ends the loop with malformed() set.
 #pragma once
 
+#include <linux/netlink.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -53,7 +55,14 @@ class MessageWriter {
   void Advance(const uint8_t* end) { length_ = static_cast<size_t>(end - buffer_.get()); }
 
   // Writes the message written last once more, with another number; answers where it begins.
-  uint8_t* Repeat(uint32_t sequence);
+  uint8_t* Repeat(uint32_t sequence) {
+    const size_t size = length_ - message_;
+    message_ = length_;
+    uint8_t* at = Extend(size);
+    std::memcpy(at, at - size, size);
+    Store<uint32_t>(at + offsetof(nlmsghdr, nlmsg_seq), sequence);
+    return at;
+  }
   // Where the message that was begun last begins.
   const uint8_t* message() const { return buffer_.get() + message_; }
 

@@ -63,11 +63,6 @@ void Socket::AskStrictChecks() {
   setsockopt(descriptor_.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
 }
 
-uint32_t Socket::NextSequence() {
-  if (++sequence_ == 0) ++sequence_;  // 0 marks messages that nobody asked for
-  return sequence_;
-}
-
 Outcome Socket::Send(Bytes messages) {
   // The destination is named on every send: without it the kernel asks for the privileges of
   // whoever opened the socket as well.

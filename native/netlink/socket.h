@@ -54,7 +54,10 @@ class Socket {
   // For the kernel to filter address dumps by what is asked (NETLINK_GET_STRICT_CHK).
   void AskStrictChecks();
 
-  uint32_t NextSequence();
+  uint32_t NextSequence() {
+    if (++sequence_ == 0) ++sequence_;  // 0 marks messages that nobody asked for
+    return sequence_;
+  }
   bool valid() const { return descriptor_.valid(); }
   void Close() { descriptor_.Close(); }
 

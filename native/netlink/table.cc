@@ -183,6 +183,46 @@ void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t add
   writer->Advance(at);
 }
 
+bool Values::Learn(const std::vector<Place>& places, const uint8_t* record) {
+  *this = {};
+  return std::all_of(places.begin(), places.end(), [&](const Place& place) {
+    const Move move{static_cast<uint16_t>(place.field - record), static_cast<uint16_t>(place.at)};
+    switch (place.wire) {
+      case Wire::kU8:
+        bytes_.push_back(move);
+        return true;
+      case Wire::kU16:
+        halves_.push_back(move);
+        return true;
+      case Wire::kBe16:
+        big_endian_halves_.push_back(move);
+        return true;
+      case Wire::kU32:
+      case Wire::kRaw32:
+        words_.push_back(move);
+        return true;
+      case Wire::kAddress:
+        (place.size == 16 ? long_addresses_ : words_).push_back(move);
+        return true;
+      default:
+        return false;
+    }
+  });
+}
+
+void Values::Overwrite(const uint8_t* record, uint8_t* message) const {
+  const auto value = [record](const Move& move) { return Load<uint32_t>(record + move.from); };
+  for (const Move& move : words_) Store(message + move.to, value(move));
+  for (const Move& move : halves_) Store(message + move.to, static_cast<uint16_t>(value(move)));
+  for (const Move& move : big_endian_halves_) {
+    Store(message + move.to, htons(static_cast<uint16_t>(value(move))));
+  }
+  for (const Move& move : bytes_) message[move.to] = static_cast<uint8_t>(value(move));
+  for (const Move& move : long_addresses_) {
+    std::memcpy(message + move.to, record + move.from, 16);
+  }
+}
+
 bool Decoder::Decode(Bytes attributes, uint8_t* record) {
   if (pattern_.Read(attributes, record)) return true;
   pattern_.Begin(attributes);

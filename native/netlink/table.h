@@ -63,21 +63,25 @@ struct Place {
 void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t address_size,
             MessageWriter* writer, std::vector<Place>* places = nullptr);
 
-// Writes a number or an address over that of another record of the same rows.
-inline void Overwrite(Wire wire, size_t size, const uint8_t* field, uint8_t* payload) {
-  const auto value = Load<uint32_t>(field);
-  if (wire == Wire::kAddress && size == 16) {
-    std::memcpy(payload, field, 16);
-  } else if (wire == Wire::kU8) {
-    *payload = static_cast<uint8_t>(value);
-  } else if (wire == Wire::kU16) {
-    Store<uint16_t>(payload, static_cast<uint16_t>(value));
-  } else if (wire == Wire::kBe16) {
-    Store<uint16_t>(payload, htons(static_cast<uint16_t>(value)));
-  } else {
-    Store<uint32_t>(payload, value);
-  }
-}
+// Where the values of one message came from and went to, so that the next message of the same
+// layout is a copy of it with other values written over.
+class Values {
+ public:
+  // Fields are found from `record` on. False when the layout depends on a value, as with texts.
+  bool Learn(const std::vector<Place>& places, const uint8_t* record);
+  void Overwrite(const uint8_t* record, uint8_t* message) const;
+
+ private:
+  struct Move {
+    uint16_t from;
+    uint16_t to;
+  };
+  std::vector<Move> bytes_;
+  std::vector<Move> halves_;
+  std::vector<Move> big_endian_halves_;
+  std::vector<Move> words_;
+  std::vector<Move> long_addresses_;
+};
 
 // Reads records of one table. Made for a run of messages: it knows the layout of the last one.
 class Decoder {
