@@ -5,22 +5,27 @@
 
 import { familyNumbers } from './address.js'
 import { commands } from './commands.js'
-import { ipv4Word } from './memory.js'
+import { ipv4Word, rememberedIpv4Word } from './ipv4.js'
 import { recordFormat } from './records.js'
-import type { DestinationFields, ServiceFields } from './records.js'
 import type { Properties } from './validate.js'
 
-/** Verbs that can be written directly. */
-const verbs = {
-  addDestination: commands.NEW_DEST,
-  editDestination: commands.SET_DEST,
-  deleteDestination: commands.DEL_DEST,
-} as const
+export type DirectVerb = 'addDestination' | 'editDestination' | 'deleteDestination'
 
-export type DirectVerb = keyof typeof verbs
+/** The command of a verb that can be written directly, 0 of others. */
+const commandOf = (verb: unknown): number => {
+  switch (verb) {
+    case 'addDestination':
+      return commands.NEW_DEST
+    case 'editDestination':
+      return commands.SET_DEST
+    case 'deleteDestination':
+      return commands.DEL_DEST
+    default:
+      return 0
+  }
+}
 
-export const isDirectVerb = (verb: unknown): verb is DirectVerb =>
-  verb === 'addDestination' || verb === 'editDestination' || verb === 'deleteDestination'
+export const isDirectVerb = (verb: unknown): verb is DirectVerb => commandOf(verb) !== 0
 
 // Comparing interned texts one by one is several times faster than looking them up in a list.
 const isServiceName = (name: string): boolean => {
@@ -68,6 +73,7 @@ const isOperationName = (name: string): boolean =>
   name === 'after' ||
   name === 'reason'
 
+/** As takeObject has it, which also refuses arrays. */
 const hasOnly = (value: object, isKnown: (name: string) => boolean): boolean => {
   if (Array.isArray(value)) return false
   for (const name in value) if (!isKnown(name)) return false
@@ -76,6 +82,10 @@ const hasOnly = (value: object, isKnown: (name: string) => boolean): boolean => 
 
 const isPort = (value: unknown): value is number =>
   typeof value === 'number' && (value & 0xffff) === value
+
+/** What is added is mostly new; what is edited will be edited again. */
+const destinationWord = (address: string, command: number): number =>
+  command === commands.SET_DEST ? rememberedIpv4Word(address) : ipv4Word(address)
 
 /** What `takeInteger` takes from 0 to 2^31-1. */
 const isAmount = (value: unknown): value is number =>
@@ -87,91 +97,81 @@ const protocolNumber = (value: unknown): number =>
 const forwardingNumber = (value: unknown): number =>
   value === undefined || value === 'dr' ? 3 : value === 'nat' ? 0 : value === 'tun' ? 2 : -1
 
-const makePlaces = () => {
-  const { operation, service, destination } = recordFormat()
-  const servicePlace = (name: keyof ServiceFields): number =>
-    (operation.service + service.offset(name)) >> 2
-  const place = (name: keyof DestinationFields): number =>
-    (operation.destination + destination.offset(name)) >> 2
-  const key = destination.bits('family', 'address', 'port')
-  return {
-    servicePresent: operation.service >> 2,
-    serviceBits: service.bits('family', 'protocol', 'address', 'port'),
-    serviceFamily: servicePlace('family'),
-    protocol: servicePlace('protocol'),
-    serviceAddress: servicePlace('address'),
-    servicePort: servicePlace('port'),
-    serviceEnd: servicePlace('fwmark'),
-    destinationPresent: operation.destination >> 2,
-    keyBits: key,
-    allBits: key | destination.bits('forwarding', 'weight', 'upperThreshold', 'lowerThreshold'),
-    tunnelBits: destination.bits('tunnelType', 'tunnelPort', 'tunnelFlags'),
-    family: place('family'),
-    address: place('address'),
-    port: place('port'),
-    forwarding: place('forwarding'),
-    weight: place('weight'),
-    upperThreshold: place('upperThreshold'),
-    lowerThreshold: place('lowerThreshold'),
-    tunnelType: place('tunnelType'),
-    tunnelPort: place('tunnelPort'),
-    tunnelFlags: place('tunnelFlags'),
+// Which word of its part of a record a field is. DirectWriter has these numbers once more, as they
+// are: there, looking up where a word goes would cost four times as much as writing it.
+const serviceWords = { family: 1, protocol: 2, address: 3, port: 7 }
+const destinationWords = {
+  family: 1,
+  address: 2,
+  port: 6,
+  forwarding: 7,
+  weight: 8,
+  upperThreshold: 9,
+  lowerThreshold: 10,
+  tunnelType: 11,
+  tunnelPort: 12,
+  tunnelFlags: 13,
+}
+
+/** Throws unless the addon has the fields there, too. */
+const hold = <Name extends string>(
+  table: { offset(name: NoInfer<Name>): number },
+  words: Readonly<Record<Name, number>>,
+): void => {
+  for (const [name, word] of Object.entries<number>(words)) {
+    if (table.offset(name as Name) === 4 * word) continue
+    throw new Error(`the addon has the field ${name} in another place`)
   }
 }
 
-/** An IPv4 address, in a place with room for the other family's, where something older may stand. */
-const writeAddress = (words: Uint32Array, at: number, word: number): void => {
-  words[at] = word
-  words[at + 1] = 0
-  words[at + 2] = 0
-  words[at + 3] = 0
+/** Where the parts of a record begin, in words, and which rows they have. */
+const placesOf = () => {
+  const { operation, service, destination } = recordFormat()
+  hold(service, serviceWords)
+  hold(destination, destinationWords)
+  const key = destination.bits('family', 'address', 'port')
+  const all = key | destination.bits('forwarding', 'weight', 'upperThreshold', 'lowerThreshold')
+  return {
+    service: operation.service >> 2,
+    destination: operation.destination >> 2,
+    serviceBits: service.bits('family', 'protocol', 'address', 'port'),
+    keyBits: key,
+    allBits: all,
+    // What has tun forwarding and names no tunnel has the plain one.
+    tunBits: all | destination.bits('tunnelType', 'tunnelPort', 'tunnelFlags'),
+  }
 }
 
-/** Writes into any memory: each word that means anything is written. */
+/**
+ * Writes into any memory: each word that is read is written. Not read are fields whose bit is not
+ * set, the rest of an IPv4 address's room, and the part of the header that is about patches.
+ */
 export class DirectWriter {
-  readonly #places = makePlaces()
-  // Within a batch many changes in a row are of one service.
-  #lastService: unknown
-  #lastWords: Uint32Array | undefined
-  #lastAt = 0
+  readonly #places = placesOf()
+  // Of the service taken last. Within a batch many changes in a row are of one service.
+  #service: unknown
+  #protocol = 0
+  #addressText = ''
+  #address = 0
+  #port = 0
 
-  /** Before and after the changes of a batch. */
+  /** Whenever the caller may have changed its service since the last operation of a batch. */
   forget(): void {
-    this.#lastService = undefined
-    this.#lastWords = undefined
+    this.#service = undefined
   }
 
   /** As {@link write}, for the next operation of a batch. */
   writeNext(words: Uint32Array, at: number, operation: unknown): boolean {
     if (typeof operation !== 'object' || operation === null) return false
     const { op, service, destination } = operation as Properties
-    return (
-      isDirectVerb(op) &&
-      hasOnly(operation, isOperationName) &&
-      this.#writeLike(words, at, op, service, destination)
-    )
-  }
-
-  #writeLike(
-    words: Uint32Array,
-    at: number,
-    verb: DirectVerb,
-    service: unknown,
-    destination: unknown,
-  ): boolean {
-    if (service === undefined || service !== this.#lastService || words !== this.#lastWords) {
-      this.#lastService = undefined
-      if (!this.write(words, at, verb, service, destination)) return false
-      this.#lastService = service
-      this.#lastWords = words
-      this.#lastAt = at
-      return true
+    const command = commandOf(op)
+    if (command === 0) return false
+    if (!hasOnly(operation, isOperationName)) return false
+    if (service !== this.#service || service === undefined) {
+      if (!this.#takeService(service)) return false
+      this.#service = service
     }
-    const { servicePresent, serviceEnd, servicePort } = this.#places
-    for (let place = servicePresent; place < serviceEnd; ++place) {
-      words[at + place] = words[this.#lastAt + place] ?? 0
-    }
-    return this.#finish(words, at, verb, destination, words[at + servicePort] ?? 0)
+    return this.#write(words, at, command, destination)
   }
 
   /**
@@ -185,33 +185,20 @@ export class DirectWriter {
     service: unknown,
     destination: unknown,
   ): boolean {
-    const servicePort = this.#writeService(words, at, service)
-    return servicePort >= 0 && this.#finish(words, at, verb, destination, servicePort)
+    return this.#takeService(service) && this.#write(words, at, commandOf(verb), destination)
   }
 
-  #finish(
-    words: Uint32Array,
-    at: number,
-    verb: DirectVerb,
-    destination: unknown,
-    servicePort: number,
-  ): boolean {
-    // The header, see native/ipvs/codec.h.
-    words[at] = verbs[verb]
-    words[at + 1] = 0
-    words[at + 2] = 0
-    words[at + 3] = 0
-    return verb === 'deleteDestination'
-      ? this.#writeKey(words, at, destination, servicePort)
-      : this.#writeDestination(words, at, destination, servicePort)
-  }
-
-  /** The port, or -1. */
-  #writeService(words: Uint32Array, at: number, value: unknown): number {
-    if (typeof value !== 'object' || value === null) return -1
+  #takeService(value: unknown): boolean {
+    this.#service = undefined
+    if (typeof value !== 'object' || value === null) return false
     const { protocol, address, port, family, fwmark } = value as Properties
     const number = protocolNumber(protocol)
-    const word = typeof address === 'string' ? ipv4Word(address) : 0
+    const word =
+      address === this.#addressText
+        ? this.#address
+        : typeof address === 'string'
+          ? rememberedIpv4Word(address)
+          : 0
     const isPlain =
       number !== 0 &&
       word !== 0 &&
@@ -219,54 +206,63 @@ export class DirectWriter {
       fwmark === undefined &&
       (family === undefined || family === 'ipv4') &&
       hasOnly(value, isServiceName)
-    if (!isPlain) return -1
-    const places = this.#places
-    words[at + places.servicePresent] = places.serviceBits
-    words[at + places.serviceFamily] = familyNumbers.ipv4
-    words[at + places.protocol] = number
-    writeAddress(words, at + places.serviceAddress, word)
-    words[at + places.servicePort] = port
-    return port
-  }
-
-  #writeKey(words: Uint32Array, at: number, value: unknown, servicePort: number): boolean {
-    if (typeof value !== 'object' || value === null) return false
-    const { address, port = servicePort, family } = value as Properties
-    const word = typeof address === 'string' ? ipv4Word(address) : 0
-    const isPlain = word !== 0 && isPort(port) && (family === undefined || family === 'ipv4')
-    if (!isPlain || !hasOnly(value, isDestinationName)) return false
-    const places = this.#places
-    words[at + places.destinationPresent] = places.keyBits
-    words[at + places.family] = familyNumbers.ipv4
-    writeAddress(words, at + places.address, word)
-    words[at + places.port] = port
+    if (!isPlain) return false
+    this.#protocol = number
+    this.#addressText = address as string
+    this.#address = word
+    this.#port = port
     return true
   }
 
-  #writeDestination(words: Uint32Array, at: number, value: unknown, servicePort: number): boolean {
-    if (!this.#writeKey(words, at, value, servicePort)) return false
-    const places = this.#places
-    const { forwarding, weight = 1, upperThreshold = 0, lowerThreshold = 0 } = value as Properties
-    const method = forwardingNumber(forwarding)
-    const port = words[at + places.port]
+  #write(words: Uint32Array, at: number, command: number, value: unknown): boolean {
+    if (typeof value !== 'object' || value === null) return false
+    // Before the caller's getters, which may make a call of their own.
+    const protocol = this.#protocol
+    const serviceAddress = this.#address
+    const servicePort = this.#port
+    const { address, port = servicePort, family, forwarding } = value as Properties
+    const { weight = 1, upperThreshold = 0, lowerThreshold = 0 } = value as Properties
+    const word = typeof address === 'string' ? destinationWord(address, command) : 0
     const isPlain =
+      word !== 0 &&
+      isPort(port) &&
+      (family === undefined || family === 'ipv4') &&
+      hasOnly(value, isDestinationName)
+    if (!isPlain) return false
+    const { service, destination, serviceBits, keyBits, allBits, tunBits } = this.#places
+    // The header, see native/ipvs/codec.h.
+    words[at] = command
+    words[at + 1] = 0
+    const first = at + service
+    words[first] = serviceBits
+    words[first + 1] = familyNumbers.ipv4
+    words[first + 2] = protocol
+    words[first + 3] = serviceAddress
+    words[first + 7] = servicePort
+    const second = at + destination
+    words[second] = keyBits
+    words[second + 1] = familyNumbers.ipv4
+    words[second + 2] = word
+    words[second + 6] = port
+    if (command === commands.DEL_DEST) return true
+    const method = forwardingNumber(forwarding)
+    const isWhole =
       method >= 0 &&
       (port === servicePort || (method === 0 && port !== 0)) &&
       isAmount(weight) &&
       isAmount(upperThreshold) &&
       isAmount(lowerThreshold) &&
       lowerThreshold <= upperThreshold
-    if (!isPlain) return false
-    words[at + places.destinationPresent] =
-      method === 2 ? places.allBits | places.tunnelBits : places.allBits
-    words[at + places.forwarding] = method
-    words[at + places.weight] = weight
-    words[at + places.upperThreshold] = upperThreshold
-    words[at + places.lowerThreshold] = lowerThreshold
-    // Read with tun alone, which has the plain tunnel unless it names one.
-    words[at + places.tunnelType] = 0
-    words[at + places.tunnelPort] = 0
-    words[at + places.tunnelFlags] = 0
+    if (!isWhole) return false
+    words[second] = method === 2 ? tunBits : allBits
+    words[second + 7] = method
+    words[second + 8] = weight
+    words[second + 9] = upperThreshold
+    words[second + 10] = lowerThreshold
+    // Read with tun alone.
+    words[second + 11] = 0
+    words[second + 12] = 0
+    words[second + 13] = 0
     return true
   }
 }

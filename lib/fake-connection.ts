@@ -1,5 +1,6 @@
 // What the addon is to a real handle, the fake's table is to a fake one: records in, records out.
 
+import { familyNumbers } from './address.js'
 import { commands } from './commands.js'
 import type { Command } from './commands.js'
 import { fakeColumns } from './fake-columns.js'
@@ -55,6 +56,15 @@ const offsetOf = (table: TableLayout, name: string): number =>
 
 const memoryOf = (bytes: Uint8Array): Memory => new Memory(bytes.slice().buffer)
 
+/** What lies behind an IPv4 address, in the room of one of IPv6, means nothing. */
+const withoutRest = <Fields extends { readonly family?: number; readonly address?: Uint8Array }>(
+  fields: Fields,
+): Fields => {
+  const { family, address } = fields
+  if (family !== familyNumbers.ipv4 || !address) return fields
+  return { ...fields, address: Uint8Array.from(address, (byte, at) => (at < 4 ? byte : 0)) }
+}
+
 /** Reads one change. Its fields are views of the memory. */
 const readChange = (memory: Memory, at: number): FakeChange => {
   const format = recordFormat()
@@ -63,12 +73,12 @@ const readChange = (memory: Memory, at: number): FakeChange => {
     memory.word(at + offset),
   )
   const place = at + operation.service
-  const service = format.service.read(memory, place)
+  const service = withoutRest(format.service.read(memory, place))
   const flagsMask = memory.word(place + offsetOf(serviceLayout, 'flags') + 4)
   return {
     command: commandNames.get(number ?? 0) ?? 'GET_INFO',
     service: service.flags === undefined ? service : { ...service, flagsMask },
-    destination: format.destination.read(memory, at + operation.destination),
+    destination: withoutRest(format.destination.read(memory, at + operation.destination)),
     daemon: format.daemon.read(memory, place),
     config: format.config.read(memory, place),
     editIfExists: kind === operationKinds.editIfExists,

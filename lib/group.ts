@@ -176,19 +176,20 @@ export class Group {
   }
 
   /**
-   * As {@link addDirect}, for elements of a batch. Answers the number of the first one that is for
-   * {@link add}, `end` when there is none.
+   * As {@link addDirect}, for elements of a batch, whose group nobody else adds to. Answers the
+   * number of the first one that is for {@link add}, `end` when there is none.
    */
   addOperations(operations: readonly unknown[], from: number, end: number): number {
     const direct = directWriter()
-    for (let index = from; index < end; ++index) {
-      const at = this.#next() >> 2
-      const number = this.#count
-      const written = direct.writeNext(this.#memory.words, at, operations[index])
-      if (!written || number !== this.#count) return index
-      ++this.#count
-    }
-    return end
+    direct.forget()
+    this.#reserve(end - from)
+    const { words } = this.#memory
+    const size = this.#size >> 2
+    let at = this.#count * size
+    let index = from
+    for (; index < end && direct.writeNext(words, at, operations[index]); ++index) at += size
+    this.#count += index - from
+    return index
   }
 
   /** What a change is to add is edited where it is there already. */
@@ -203,15 +204,16 @@ export class Group {
 
   /** Where the next record goes. */
   #next(): number {
-    const size = this.#size
-    const at = this.#count * size
-    if (at + size > this.#memory.bytes.length) this.#grow()
-    return at
+    this.#reserve(1)
+    return this.#count * this.#size
   }
 
-  #grow(): void {
+  /** Room for so many records more. */
+  #reserve(count: number): void {
     const before = this.#memory
-    this.#memory = takeMemory(2 * before.bytes.length)
+    const least = (this.#count + count) * this.#size
+    if (least <= before.bytes.length) return
+    this.#memory = takeMemory(Math.max(least, 2 * before.bytes.length))
     this.#memory.bytes.set(before.bytes)
     giveBack(before)
   }

@@ -1,58 +1,8 @@
 // Bytes of flat records, and the words of the same memory (native/netlink/table.h).
 
-const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+export const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 /** Of a number of 64 bits, by word. */
 export const [lowWord, highWord] = littleEndian ? [0, 1] : [1, 0]
-
-const dot = 46
-const zero = 48
-
-/**
- * The word that a dotted IPv4 address is in memory. 0 for what is none, and for those of which the
- * first number is 0 or above 223, which are seldom meant.
- */
-export const ipv4Word = (text: string): number => {
-  let word = 0
-  let part = -1
-  let count = 0
-  for (let at = 0; at < text.length; ++at) {
-    const code = text.charCodeAt(at)
-    if (code === dot) {
-      if (part < 0 || count === 3) return 0
-      if (count === 0 && (part === 0 || part > 223)) return 0
-      word |= part << (littleEndian ? 8 * count : 24 - 8 * count)
-      ++count
-      part = -1
-    } else {
-      const digit = code - zero
-      // A zero in front is not allowed: to some it means octal.
-      if (digit < 0 || digit > 9 || part === 0) return 0
-      part = part < 0 ? digit : 10 * part + digit
-      if (part > 255) return 0
-    }
-  }
-  if (count !== 3 || part < 0) return 0
-  return word | (part << (littleEndian ? 24 : 0))
-}
-
-const parts = Array.from({ length: 256 }, (_, byte) => String(byte))
-
-/** Texts of IPv4 addresses. Mostly the next one differs from the last in its last part only. */
-export class Ipv4Texts {
-  #front = -1
-  #text = ''
-
-  /** Of the word that an address is in memory. */
-  of(word: number): string {
-    const front = littleEndian ? word & 0xffffff : word >>> 8
-    if (front !== this.#front) {
-      this.#front = front
-      const bytes = [front & 255, (front >>> 8) & 255, front >>> 16]
-      this.#text = (littleEndian ? bytes : bytes.reverse()).map((byte) => `${byte}.`).join('')
-    }
-    return this.#text + (parts[littleEndian ? word >>> 24 : word & 255] ?? '')
-  }
-}
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

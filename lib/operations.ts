@@ -1,7 +1,6 @@
 // From the public verbs to changes that are ready to be sent.
 
 import { isDirectVerb } from './direct.js'
-import { directWriter } from './group.js'
 import type { Change, Group } from './group.js'
 import type { Command } from './commands.js'
 import { takeDestination, takeDestinationKey, takeDestinationPatch } from './destination.js'
@@ -169,15 +168,10 @@ export const groupForBatch = (make: () => Group, operations: readonly unknown[])
 export const addOperations = (
   group: Group,
   operations: readonly unknown[],
-): Promise<void> | undefined => {
-  const direct = directWriter()
-  direct.forget()
-  const rest = inTurns(operations.length, (from, end) => {
+): Promise<void> | undefined =>
+  inTurns(operations.length, (from, end) => {
     for (let index = from; index < end; ++index) {
       index = group.addOperations(operations, index, end)
       if (index < end) group.add(prepareOperation(operations[index], `operations[${index}]`))
     }
   })
-  direct.forget()
-  return rest
-}

@@ -4,7 +4,8 @@
 
 import { familyNumbers } from './address.js'
 import { describeDestination, forwardingNumbers, forwardingOf } from './destination.js'
-import { highWord, Ipv4Texts, lowWord, Memory } from './memory.js'
+import { ipv4Text } from './ipv4.js'
+import { highWord, lowWord, Memory } from './memory.js'
 import { bigintTotal, recordFormat } from './records.js'
 import type { CounterFields } from './records.js'
 import { describeService, protocolOf } from './service.js'
@@ -106,7 +107,6 @@ export class Reader {
   // Most services have the scheduler of the one before.
   #schedulerAt = -1
   #scheduler = ''
-  readonly #texts = new Ipv4Texts()
 
   constructor(records: ArrayBuffer, bigint: boolean) {
     this.#memory = new Memory(records)
@@ -147,7 +147,7 @@ export class Reader {
     }
     return {
       protocol: protocolOf(words[at + place.protocol]),
-      address: this.#texts.of(words[at + place.address] ?? 0),
+      address: ipv4Text((words[at + place.address] ?? 0) | 0),
       port: words[at + place.port] ?? 0,
       scheduler: this.#schedulerOf(4 * (at + place.scheduler)),
       schedulerFlags: [],
@@ -186,7 +186,7 @@ export class Reader {
       return { ...describeDestination(fields, serviceFamily), stats }
     }
     return {
-      address: this.#texts.of(words[at + place.address] ?? 0),
+      address: ipv4Text((words[at + place.address] ?? 0) | 0),
       port: words[at + place.port] ?? 0,
       family: 'ipv4',
       forwarding: forwardingOf(method),

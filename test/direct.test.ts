@@ -1,5 +1,5 @@
-// What is written directly is what all checks would have made of it, byte by byte; whatever they
-// refuse is not written directly.
+// What is written directly is what all checks would have made of it: the kernel gets the same bytes,
+// and an error tells of the same request. Whatever they refuse is not written directly.
 
 import fc from 'fast-check'
 import t from 'tap'
@@ -75,16 +75,22 @@ const destination: fc.Arbitrary<unknown> = fc.oneof<fc.MaybeWeightedArbitrary<un
 const verbs = ['addDestination', 'editDestination', 'deleteDestination']
 const operation = fc.record({ op: fc.constantFrom(...verbs), service, destination })
 
-/** The bytes of one operation, all checks made. */
-const thorough = (value: unknown): Uint8Array => {
+/** A group of one operation, all checks made. */
+const thorough = (value: unknown): Group => {
   const group = new Group()
   group.add(prepareOperation(value, 'operations[0]'))
-  return group.bytes
+  return group
 }
 
 /** The request that the kernel gets. */
-const wire = (record: Uint8Array): Buffer =>
-  Buffer.from(loadAddon().testing.encodeOperation(record, 32))
+const wire = ({ bytes }: Group): Buffer =>
+  Buffer.from(loadAddon().testing.encodeOperation(bytes, 32))
+
+/** What the kernel gets of the only change, and what an error would say of it. */
+const meaning = (group: Group): object => {
+  const { what, ...request } = group.requestAt(0)
+  return { wire: wire(group), what: what(), ...request }
+}
 
 t.test('what is written directly is what all checks make of it', async (t) => {
   let direct = 0
@@ -93,7 +99,7 @@ t.test('what is written directly is what all checks make of it', async (t) => {
       const group = new Group()
       if (group.addOperations([value], 0, 1) < 1) return
       ++direct
-      t.same(Buffer.from(group.bytes), Buffer.from(thorough(value)))
+      t.strictSame(meaning(group), meaning(thorough(value)))
     }),
     { numRuns: 4000 },
   )
@@ -108,15 +114,13 @@ t.test('an ordinary destination of each kind is written directly', async (t) => 
       const group = new Group()
       const value = { op, service: vip, destination: { ...real, forwarding, weight: 3 } }
       t.equal(group.addOperations([value], 0, 1), 1)
-      t.same(Buffer.from(group.bytes), Buffer.from(thorough(value)))
+      t.strictSame(meaning(group), meaning(thorough(value)))
     }
   }
   const group = new Group()
   t.equal(group.addDirect('addDestination', vip, real), 0)
-  t.same(
-    Buffer.from(group.bytes),
-    Buffer.from(thorough({ op: 'addDestination', service: vip, destination: real })),
-  )
+  const value = { op: 'addDestination', service: vip, destination: real }
+  t.strictSame(meaning(group), meaning(thorough(value)))
 })
 
 t.test('nothing that was in the memory before shows in a record', async (t) => {
@@ -144,7 +148,70 @@ t.test('nothing that was in the memory before shows in a record', async (t) => {
       void addOperations(group, [before])
       group.truncate(0)
       void addOperations(group, [value])
-      t.same(wire(group.bytes), wire(thorough(value)), value.op)
+      t.strictSame(meaning(group), meaning(thorough(value)), value.op)
     }
   }
+})
+
+t.test('an object with getters is judged as all checks judge it', async (t) => {
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  class Real {
+    _address = '10.0.0.2'
+    _weight = 5
+    get address(): string {
+      return this._address
+    }
+    get weight(): number {
+      return this._weight
+    }
+  }
+  const group = new Group()
+  const value = { op: 'addDestination', service: vip, destination: new Real() }
+  t.equal(group.addOperations([value], 0, 1), 0, 'not written directly')
+  t.throws(() => thorough(value), { code: 'ERR_INVALID_ARG_VALUE' })
+
+  const own = {
+    get address(): string {
+      return '10.0.0.2'
+    },
+  }
+  const plain = { op: 'addDestination', service: vip, destination: own }
+  t.equal(group.addOperations([plain], 0, 1), 1)
+  t.strictSame(meaning(group), meaning(thorough(plain)))
+})
+
+t.test(
+  'a getter that makes a change of its own does not disturb the one it is read for',
+  async (t) => {
+    const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+    const other = { protocol: 'udp', address: '10.0.0.9', port: 53 }
+    const inner = new Group()
+    const destination = {
+      get address(): string {
+        inner.addDirect('addDestination', other, { address: '10.9.9.9' })
+        return '10.0.0.2'
+      },
+    }
+    const group = new Group()
+    const next = { op: 'addDestination', service: vip, destination: { address: '10.0.0.3' } }
+    t.equal(group.addOperations([{ ...next, destination }, next], 0, 2), 2)
+    t.match(group.requestAt(0).what(), '10.0.0.2:80 of service tcp 10.0.0.1:80')
+    t.match(group.requestAt(1).what(), '10.0.0.3:80 of service tcp 10.0.0.1:80')
+    t.match(inner.requestAt(0).what(), '10.9.9.9:53 of service udp 10.0.0.9:53')
+  },
+)
+
+t.test('a service that changed since the last piece of a batch is read again', async (t) => {
+  const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const operations = [1, 2].map((last) => ({
+    op: 'addDestination',
+    service,
+    destination: { address: `10.0.1.${last}` },
+  }))
+  const group = new Group()
+  group.addOperations(operations, 0, 1)
+  service.port = 443
+  group.addOperations(operations, 1, 2)
+  t.match(group.requestAt(0).what(), 'tcp 10.0.0.1:80')
+  t.match(group.requestAt(1).what(), 'tcp 10.0.0.1:443')
 })

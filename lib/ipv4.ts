@@ -1,0 +1,95 @@
+// IPv4 addresses as texts and as words: the four bytes as they are in memory. Both ways are
+// remembered, as a daemon names the same servers again and again, and finding is several times
+// cheaper than reading or writing digits. What is read has one text an address, so that each reading
+// leaves less to collect.
+
+import { littleEndian } from './memory.js'
+
+const zero = 48
+/** A dot, as if it were a digit. */
+const dot = -2
+
+/** From one part of an address to the next in its word, in bits. */
+const step = littleEndian ? 8 : -8
+
+/** A shorter text is never a part of another one, which it would keep from being collected (V8). */
+const leastPart = 13
+
+/**
+ * The word of a dotted IPv4 address, as a signed integer. 0 for what is none, and for those of which
+ * the first number is 0 or above 223, which are seldom meant.
+ */
+export const ipv4Word = (text: string): number => {
+  const { length } = text
+  let word = 0
+  let part = -1
+  let shift = littleEndian ? 0 : 24
+  let dots = 0
+  for (let at = 0; at < length; ++at) {
+    const digit = (text.charCodeAt(at) - zero) | 0
+    if (digit === dot) {
+      if (part < 0 || dots === 3 || (dots === 0 && (part === 0 || part > 223))) return 0
+      word |= part << shift
+      shift = (shift + step) | 0
+      dots = (dots + 1) | 0
+      part = -1
+    } else {
+      // A zero in front is not allowed: to some it means octal.
+      if (digit < 0 || digit > 9 || part === 0) return 0
+      part = part < 0 ? digit : (10 * part + digit) | 0
+      if (part > 255) return 0
+    }
+  }
+  return dots === 3 && part >= 0 ? word | (part << shift) : 0
+}
+
+const parts = Array.from({ length: 256 }, (_, byte) => String(byte))
+
+const format = (word: number): string => {
+  const bytes = [word & 255, (word >>> 8) & 255, (word >>> 16) & 255, word >>> 24]
+  return (littleEndian ? bytes : bytes.reverse()).map((byte) => parts[byte]).join('.')
+}
+
+/** What was worked out before, so much of it that a table seldom needs more. */
+class Known<Key, Value> {
+  readonly values = new Map<Key, Value>()
+  #missed = 0
+
+  /** Where there is no room, what is kept stays, unless it has been of no use for long. */
+  keep(key: Key, value: Value): void {
+    if (this.values.size >= mostKept) {
+      if (++this.#missed < mostMissed) return
+      this.#missed = 0
+      this.values.clear()
+    }
+    this.values.set(key, value)
+  }
+}
+
+const mostKept = 1 << 17
+const mostMissed = 16 * mostKept
+
+const texts = new Known<number, string>()
+const words = new Known<string, number>()
+
+const learnText = (word: number): string => {
+  const text = format(word)
+  texts.keep(word, text)
+  return text
+}
+
+const learnWord = (text: string): number => {
+  const word = ipv4Word(text)
+  if (word !== 0) words.keep(text.length < leastPart ? text : format(word), word)
+  return word
+}
+
+/** The text of a word, read as a signed integer. */
+export const ipv4Text = (word: number): string => texts.values.get(word) ?? learnText(word)
+
+/**
+ * As {@link ipv4Word}, of an address that will be asked for again: the first time takes ten times as
+ * long, later ones with the same string a quarter.
+ */
+export const rememberedIpv4Word = (text: string): number =>
+  words.values.get(text) ?? learnWord(text)
