@@ -47,4 +47,4 @@ const read = (services, passes) =>
 
 await warmUp()
 // V8 compiles the last of it after some 200,000 destinations.
-answer([...(await read(1000, 40)), ...(await read(10_000, 6))])
+answer([...(await read(1000, 40)), ...(await read(10_000, 12))])

@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { kernels } from '../test/vm/vm.mjs'
-import { assertBuilt, compile, measure } from './support/measure.mjs'
+import { assertBuilt, compile, measure, memory } from './support/measure.mjs'
 import { picture } from './support/picture.mjs'
 import { checked, questions } from './support/questions.mjs'
 import { regressions, table, tolerance } from './support/report.mjs'
@@ -16,6 +16,7 @@ usage: npm run bench [-- [question...] [options]]
   question        ${questions.map(({ name }) => name).join(', ')}; all of them take about
                   15 minutes
   --kernel LINE   6.1, 6.12 (default) or 7.3
+  --memory MIB    of the machine: ${memory}
   --plain         time of the emulated processor instead of counted instructions: noisy
   --json FILE     write the figures to FILE too
   --check         ask only ${checked.join(' and ')}, and fail when anything of ours has become
@@ -34,6 +35,7 @@ function options() {
     allowPositionals: true,
     options: {
       kernel: { type: 'string', default: '6.12' },
+      memory: { type: 'string', default: String(memory) },
       plain: { type: 'boolean', default: false },
       json: { type: 'string' },
       check: { type: 'boolean', default: false },
@@ -44,6 +46,8 @@ function options() {
   const lines = kernels.map(({ name }) => name)
   if (!lines.includes(values.kernel))
     throw new Error(`--kernel takes ${lines.join(', ')}, not ${values.kernel}`)
+  if (!/^[1-9]\d*$/.test(values.memory))
+    throw new Error(`--memory takes a number of MiB, not ${values.memory}`)
   const named = positionals.length > 0 ? positionals : values.check ? checked : undefined
   if (values.plain && (values.check || values.store)) throw new Error('stored figures are counted')
   const unknown = positionals.find((name) => questions.every((question) => question.name !== name))
@@ -86,17 +90,18 @@ function store(found) {
 }
 
 async function main() {
-  const { asked, kernel, json, help, ...wanted } = options()
+  const { asked, kernel, memory: size, json, help, ...wanted } = options()
   if (help) {
     console.log(usage)
     return
   }
   assertBuilt()
   compile()
+  const machine = { kernel, memory: Number(size), signal: stopped.signal }
   /** @type {All} */
   const found = {}
   for (const question of asked) {
-    const figures = await measure(question, kernel, stopped.signal)
+    const figures = await measure(question, machine)
     const date = new Date().toISOString().slice(0, 10)
     found[question.name] = Object.assign({ date }, figures)
     console.log(`${table(question, figures)}\n`)

@@ -15,6 +15,12 @@ const programs = `${root}out/bench`
 /** Seconds. The longest question takes half of that on a machine with other work. */
 const limit = 600
 
+/**
+ * MiB of the machine. V8 sizes its young generation by it: with 2 GiB it is an eighth of what most
+ * machines that balance load would give it.
+ */
+export const memory = 8192
+
 /** About 2 of 35 runs that count instructions hang. */
 const attempts = 2
 
@@ -36,10 +42,9 @@ export function compile() {
 
 /**
  * @param {Question} question
- * @param {string} kernel
- * @param {AbortSignal} signal
+ * @param {{ kernel: string, memory: number, signal: AbortSignal }} machine
  */
-async function attempt({ name, counted }, kernel, signal) {
+async function attempt({ name, counted }, machine) {
   let text = ''
   const stdout = new Writable({
     write: (chunk, _encoding, done) => {
@@ -48,7 +53,7 @@ async function attempt({ name, counted }, kernel, signal) {
     },
   })
   const result = await runInVm({
-    kernel,
+    ...machine,
     icount: counted,
     command: process.execPath,
     args: [`${root}bench/${name}.mjs`],
@@ -56,7 +61,6 @@ async function attempt({ name, counted }, kernel, signal) {
     cwd: root,
     timeout: limit,
     stdout,
-    signal,
   })
   for (const line of [...result.kernelErrors, ...result.kernelWarnings])
     console.error(`kernel log: ${line}`)
@@ -66,16 +70,20 @@ async function attempt({ name, counted }, kernel, signal) {
 
 /**
  * @param {Question} question
- * @param {string} kernel
- * @param {AbortSignal} signal
+ * @param {{ kernel: string, memory: number, signal: AbortSignal }} machine
  * @returns {Promise<Figures>}
  */
-export async function measure(question, kernel, signal) {
+export async function measure(question, machine) {
   for (let left = attempts; ;) {
     try {
-      return JSON.parse(await attempt(question, kernel, signal))
+      return JSON.parse(await attempt(question, machine))
     } catch (error) {
-      if (--left === 0 || signal.aborted || !(error instanceof Error) || error.name !== 'VmError')
+      if (
+        --left === 0 ||
+        machine.signal.aborted ||
+        !(error instanceof Error) ||
+        error.name !== 'VmError'
+      )
         throw error
       console.error(`bench: once more, as ${error.message.split('\n')[0]}`)
     }

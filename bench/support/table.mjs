@@ -7,8 +7,19 @@ const firstDestination = 0xc0a80001 // 192.168.0.1, and so on
 
 /** @typedef {{ services: number, each: number }} Size each: destinations of a service */
 
-/** @param {number} value */
-const address = (value) => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.')
+/** @type {Map<number, string>} */
+const texts = new Map()
+
+/**
+ * As in a daemon, which knows its servers by the same strings whenever it changes something.
+ *
+ * @param {number} value
+ */
+function address(value) {
+  const text = texts.get(value) ?? [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.')
+  texts.set(value, text)
+  return text
+}
 
 /**
  * What our calls take: a service and a destination, for each destination of the table.
