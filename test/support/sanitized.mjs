@@ -31,8 +31,6 @@ const withoutLeaks = { ...sanitized, ASAN_OPTIONS: 'detect_leaks=0' }
 const withLeaks = {
   ...sanitized,
   ASAN_OPTIONS: 'detect_leaks=1',
-  // Node forgets a promise of each call of a worker thread that is terminated, and at its end its own
-  // part of an external value (40 bytes) that was not collected.
   LSAN_OPTIONS: `suppressions=${root}/test/support/leaks.txt`,
 }
 const withThreads = {
