@@ -10,6 +10,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 
 import { host, openHost, openIpvs } from 'ipvs-netlink'
+import { limit } from './fixtures/limits.js'
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`./fixtures/${name}.js`, import.meta.url))
@@ -27,7 +28,7 @@ const makeNamespace = (t: Test): string => {
   return `/run/netns/${name}`
 }
 
-t.setTimeout(180_000)
+t.setTimeout(limit(180_000))
 
 interface End {
   readonly code: number | null
@@ -44,7 +45,7 @@ const runEnding = async (...args: string[]): Promise<End> => {
   child.stderr.setEncoding('utf8').on('data', (piece: string) => {
     words += piece
   })
-  const late = setTimeout(() => child.kill('SIGABRT'), 60_000)
+  const late = setTimeout(() => child.kill('SIGABRT'), limit(60_000))
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
   clearTimeout(late)
   return { code, signal, words }
