@@ -85,7 +85,10 @@ for (const file of files) check(file, process.execPath, [`dist-test/${file}`], w
 check('leaks', process.execPath, ['test/soak/leaks.mjs'], withLeaks)
 prove('threads', 'libtsan', withThreads)
 check('threads of the addon', process.execPath, ['test/soak/leaks.mjs'], withThreads)
-for (const program of ['concurrency_test', 'faults_test']) {
+const programs = readdirSync(`${root}/test/native`)
+  .filter((file) => /^concurrency_test|_faults_test/.test(file))
+  .map((file) => file.replace('.cc', ''))
+for (const program of programs) {
   check(`threads: ${program}`, `out/threads/build/${program}`, [], {})
 }
 if (values.kernel !== undefined) {
