@@ -3,13 +3,14 @@
 import { execFileSync, fork, spawn } from 'node:child_process'
 import cluster from 'node:cluster'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import t from 'tap'
 import type { Test } from 'tap'
 
 import { host, openHost, openIpvs } from 'ipvs-netlink'
+import { openSockets } from './fixtures/descriptors.js'
 import { limit } from './fixtures/limits.js'
 
 const fixture = (name: string): string =>
@@ -69,10 +70,18 @@ for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'cl
 }
 
 t.test('a forked process starts afresh', async (t) => {
-  const namespace = await openHost({ netns: makeNamespace(t) })
-  await namespace.listAddresses()
-  await host.listAddresses()
-  const child = fork(fixture('forked'), { env, execArgv: [] })
+  const netns = makeNamespace(t)
+  const given = openSync(netns, 'r')
+  t.teardown(() => closeSync(given))
+  const handles = [await openHost({ netns }), await openHost({ netns: given })]
+  for (const each of [...handles, host]) await each.listAddresses()
+  // Keeps its socket for the next change, also where there is no IPVS.
+  const table = await openIpvs({ netns })
+  const before = openSockets().length
+  await table.clear().catch(() => undefined)
+  const sockets = openSockets()
+  t.equal(sockets.length, before + 1)
+  const child = fork(fixture('forked'), sockets, { env, execArgv: [] })
   const [[message], [code]] = (await Promise.all([
     once(child, 'message'),
     once(child, 'exit'),
@@ -80,7 +89,7 @@ t.test('a forked process starts afresh', async (t) => {
   t.equal(code, 0)
   t.match(message, { inherited: 0 }, 'no descriptor of ours reaches it')
   t.ok((message as { addresses: number }).addresses > 0)
-  await namespace.close()
+  await Promise.all([...handles, table].map(async (each) => each.close()))
 })
 
 t.test('the workers of a cluster use it side by side', async (t) => {

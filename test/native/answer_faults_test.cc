@@ -89,30 +89,31 @@ void TestAbsurdErrno() {
   }
 }
 
-// A refusal with words: behind the request's header, or behind the whole request where it is
-// echoed.
-Reply MakeRefusalWithWords(uint32_t sequence, size_t echoed, const std::string& words) {
-  const auto flags = static_cast<uint16_t>(NLM_F_ACK_TLVS | (echoed == 0 ? NLM_F_CAPPED : 0));
+// A refusal with words: behind the whole request where it is echoed, else behind its header, which
+// tells the length of all of it either way.
+Reply MakeRefusalWithWords(uint32_t sequence, bool is_echoed, const std::string& words) {
+  constexpr size_t kPayload = 72;
+  const auto flags = static_cast<uint16_t>(NLM_F_ACK_TLVS | (is_echoed ? 0 : NLM_F_CAPPED));
   return model::MakeReply(NLMSG_ERROR, flags, sequence, [&](netlink::MessageWriter* writer) {
     const int32_t error = -EINVAL;
     nlmsghdr request{};
-    request.nlmsg_len = static_cast<uint32_t>(sizeof request + echoed);
+    request.nlmsg_len = static_cast<uint32_t>(sizeof request + kPayload);
     writer->Append(&error, sizeof error);
     writer->Append(&request, sizeof request);
-    const std::vector<uint8_t> payload(echoed, 0x41);
-    if (echoed != 0) writer->Append(payload.data(), payload.size());
+    const std::vector<uint8_t> payload(kPayload, 0x41);
+    if (is_echoed) writer->Append(payload.data(), payload.size());
     writer->Attribute(NLMSGERR_ATTR_OFFS, uint32_t{20});
     writer->Attribute(NLMSGERR_ATTR_MSG, words.c_str(), words.size() + 1);
   });
 }
 
 void TestWordsOfTheKernel() {
-  for (const size_t echoed : {size_t{0}, size_t{72}}) {
+  for (const bool is_echoed : {false, true}) {
     for (const std::string& words : {std::string(), std::string("Attribute failed")}) {
       Bed bed;
       bed.kernel.spoil = [&](Replies* replies) {
         const uint32_t sequence = SequenceOf(replies->back());
-        *replies = {MakeRefusalWithWords(sequence, echoed, words)};
+        *replies = {MakeRefusalWithWords(sequence, is_echoed, words)};
       };
       const Outcome outcome = bed.Apply({1}).front();
       Check(Is(outcome, Stage::kKernel, EINVAL), "it is refused: " + Describe(outcome));
@@ -123,7 +124,7 @@ void TestWordsOfTheKernel() {
   // An echo that is said to be longer than the message has no words, and does no harm.
   Bed bed;
   bed.kernel.spoil = [](Replies* replies) {
-    Reply refusal = MakeRefusalWithWords(SequenceOf(replies->back()), 72, "x");
+    Reply refusal = MakeRefusalWithWords(SequenceOf(replies->back()), true, "x");
     Store<uint32_t>(refusal.bytes.data() + sizeof(nlmsghdr) + sizeof(int32_t), 70000);
     *replies = {refusal};
   };
