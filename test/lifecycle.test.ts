@@ -10,7 +10,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 
 import { host, openHost, openIpvs } from 'ipvs-netlink'
-import { openSockets } from './fixtures/descriptors.js'
+import { openFiles, openSockets } from './fixtures/descriptors.js'
 import { limit } from './fixtures/limits.js'
 
 const fixture = (name: string): string =>
@@ -81,7 +81,8 @@ t.test('a forked process starts afresh', async (t) => {
   await table.clear().catch(() => undefined)
   const sockets = openSockets()
   t.equal(sockets.length, before + 1)
-  const child = fork(fixture('forked'), sockets, { env, execArgv: [] })
+  t.equal(openFiles().filter((name) => name === netns).length, 4, 'that of the test is one')
+  const child = fork(fixture('forked'), [...sockets, netns], { env, execArgv: [] })
   const [[message], [code]] = (await Promise.all([
     once(child, 'message'),
     once(child, 'exit'),
