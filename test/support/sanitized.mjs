@@ -93,7 +93,8 @@ for (const program of programs) {
 }
 if (values.kernel !== undefined) {
   const env = Object.entries(withoutLeaks).map(([name, value]) => `${name}=${value}`)
-  const job = ['env', ...env, process.execPath, 'dist-test/kernel/run.js', ...positionals]
+  const here = ['--import', './test/support/sanitized-here.mjs']
+  const job = ['env', ...env, process.execPath, ...here, 'dist-test/kernel/run.js', ...positionals]
   const vm = ['test/vm/run.mjs', '--kernel', values.kernel, '--timeout', '1800', '--', ...job]
   check(`kernel ${values.kernel}`, process.execPath, vm, {})
 }
