@@ -4,8 +4,7 @@ import { takeDestinationKey } from './destination.js'
 import { closingOf } from './closing.js'
 import { destinationTarget, isAnswer, putBack, serviceTarget } from './drain-target.js'
 import type { Target } from './drain-target.js'
-import { abortError, abortErrorSaying, closedErrorSaying, retold } from './errors.js'
-import type { IpvsError } from './errors.js'
+import { abortError, abortErrorSaying, closedErrorSaying, IpvsError, retold } from './errors.js'
 import { pause } from './pause.js'
 import { keyOf, takeServiceKey } from './service.js'
 import {
@@ -26,6 +25,7 @@ import type {
   DrainResult,
 } from '../types/drain.js'
 import type { DestinationKey } from '../types/destination.js'
+import type { IpvsErrorCode } from '../types/error.js'
 import type { CallOptions, Ipvs } from '../types/ipvs.js'
 import type { Destination, Service } from '../types/observed.js'
 import type { ServiceKey } from '../types/service.js'
@@ -153,6 +153,15 @@ const undo = async (
   return abortErrorSaying(`The drain of ${target.name} was aborted; ${restored}`, signal)
 }
 
+/** What a drain says of what is not there: the calls that it is made of advise to add it first. */
+const missing: Partial<Record<IpvsErrorCode, string>> = {
+  ERR_IPVS_NO_DESTINATION: 'the service has no such destination',
+  ERR_IPVS_NO_SERVICE: 'there is no such service',
+}
+
+const whyMissing = (error: unknown): string | undefined =>
+  IpvsError.is(error) ? missing[error.code] : undefined
+
 /** Nothing can be put back with a closed handle. */
 const leftAtZero = ({ name }: Target): IpvsError =>
   closedErrorSaying(
@@ -168,10 +177,19 @@ const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<Dr
     const found = await target.look(signal)
     throwIfAborted(signal)
     before = (found ?? []).filter(({ weight }) => weight !== 0)
-    await target.quiesce(before)
+    const isThere = await target.quiesce(before).then(
+      () => true,
+      (error: unknown) => {
+        // What was seen was there, so somebody else has deleted it since.
+        if (found && whyMissing(error) !== undefined) return false
+        throw error
+      },
+    )
     isQuiet = true
     throwIfAborted(signal)
-    const end = await waitUntilEmpty(ipvs, target, settings)
+    const end: End = isThere
+      ? await waitUntilEmpty(ipvs, target, settings)
+      : { ended: 'gone', remaining: sumOf(found ?? []) }
     const isFinished = end.ended === 'drained' || end.ended === 'timeout'
     if (remove && isFinished) await target.remove()
     const reason = reasonOf(end, target, settings, service)
@@ -180,7 +198,7 @@ const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<Dr
     const undone = await undo(ipvs, target, before, settings)
     if (undone) throw undone
     if (isQuiet && isAnswer(error, 'ERR_IPVS_CLOSED')) throw leftAtZero(target)
-    throw retold(error, (why) => `Cannot drain ${target.name}: ${why}`)
+    throw retold(error, (why) => `Cannot drain ${target.name}: ${whyMissing(error) ?? why}`)
   }
 }
 

@@ -3,13 +3,15 @@
 import { execFileSync, fork, spawn } from 'node:child_process'
 import cluster from 'node:cluster'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import t from 'tap'
 import type { Test } from 'tap'
 
 import { host, openHost, openIpvs } from 'ipvs-netlink'
+import { openFiles, openSockets } from './fixtures/descriptors.js'
+import { limit } from './fixtures/limits.js'
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`./fixtures/${name}.js`, import.meta.url))
@@ -27,7 +29,7 @@ const makeNamespace = (t: Test): string => {
   return `/run/netns/${name}`
 }
 
-t.setTimeout(180_000)
+t.setTimeout(limit(180_000))
 
 interface End {
   readonly code: number | null
@@ -44,7 +46,7 @@ const runEnding = async (...args: string[]): Promise<End> => {
   child.stderr.setEncoding('utf8').on('data', (piece: string) => {
     words += piece
   })
-  const late = setTimeout(() => child.kill('SIGABRT'), 60_000)
+  const late = setTimeout(() => child.kill('SIGABRT'), limit(60_000))
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
   clearTimeout(late)
   return { code, signal, words }
@@ -68,10 +70,19 @@ for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'cl
 }
 
 t.test('a forked process starts afresh', async (t) => {
-  const namespace = await openHost({ netns: makeNamespace(t) })
-  await namespace.listAddresses()
-  await host.listAddresses()
-  const child = fork(fixture('forked'), { env, execArgv: [] })
+  const netns = makeNamespace(t)
+  const given = openSync(netns, 'r')
+  t.teardown(() => closeSync(given))
+  const handles = [await openHost({ netns }), await openHost({ netns: given })]
+  for (const each of [...handles, host]) await each.listAddresses()
+  // Keeps its socket for the next change, also where there is no IPVS.
+  const table = await openIpvs({ netns })
+  const before = openSockets().length
+  await table.clear().catch(() => undefined)
+  const sockets = openSockets()
+  t.equal(sockets.length, before + 1)
+  t.equal(openFiles().filter((name) => name === netns).length, 4, 'that of the test is one')
+  const child = fork(fixture('forked'), [...sockets, netns], { env, execArgv: [] })
   const [[message], [code]] = (await Promise.all([
     once(child, 'message'),
     once(child, 'exit'),
@@ -79,7 +90,7 @@ t.test('a forked process starts afresh', async (t) => {
   t.equal(code, 0)
   t.match(message, { inherited: 0 }, 'no descriptor of ours reaches it')
   t.ok((message as { addresses: number }).addresses > 0)
-  await namespace.close()
+  await Promise.all([...handles, table].map(async (each) => each.close()))
 })
 
 t.test('the workers of a cluster use it side by side', async (t) => {

@@ -16,6 +16,7 @@ import type { Test } from 'tap'
 
 import { host, ipvs, IpvsError, openHost, openIpvs } from 'ipvs-netlink'
 import type { Host, HostAddress } from 'ipvs-netlink'
+import { limit } from './fixtures/limits.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const execute = promisify(execFile)
@@ -25,7 +26,7 @@ const env = { ...process.env, NODE_OPTIONS: '' }
 
 /** Answers standard output; rejects when the program fails. */
 const run = async (program: string, ...args: string[]): Promise<string> => {
-  const { stdout } = await execute(program, args, { cwd: root, timeout: 50_000, env })
+  const { stdout } = await execute(program, args, { cwd: root, timeout: limit(50_000), env })
   return stdout
 }
 
@@ -37,7 +38,7 @@ if (process.getuid?.() !== 0) {
   process.exit(1)
 }
 
-t.setTimeout(180_000)
+t.setTimeout(limit(180_000))
 
 let count = 0
 

@@ -8,6 +8,8 @@ import { release } from 'node:os'
 
 import t from 'tap'
 
+import { limit } from '../fixtures/limits.js'
+
 const wanted = process.argv.slice(2).map((name) => name.replace(/^.*\//, ''))
 const isWanted = (file: string): boolean =>
   wanted.length === 0 || wanted.some((name) => file.startsWith(name))
@@ -17,7 +19,7 @@ const chosen = files.filter(isWanted).sort()
 if (chosen.length === 0) throw new Error(`no kernel test is called ${wanted.join(' or ')}`)
 
 t.comment(`kernel ${release()}`)
-t.setTimeout(1_800_000)
+t.setTimeout(limit(1_800_000))
 // A test that hangs is named, and does not take the others' time.
-t.on('subtestStart', (test) => test.setTimeout(180_000))
+t.on('subtestStart', (test) => test.setTimeout(limit(180_000)))
 for (const file of chosen) await import(`./${file}`)

@@ -1,5 +1,6 @@
 import t from 'tap'
 
+import type { Ipvs } from 'ipvs-netlink'
 import { refusal, tcp } from './scene.js'
 import type { MakeScene } from './scene.js'
 
@@ -33,6 +34,36 @@ export const drain = (makeScene: MakeScene): void => {
     t.same(await rules(), [])
     await t.rejects(ipvs.drainService(tcp), refusal('ERR_IPVS_NO_SERVICE'))
     await ipvs.addService(tcp)
-    await t.rejects(ipvs.drainDestination(tcp, four), refusal('ERR_IPVS_NO_DESTINATION'))
+    await t.rejects(
+      ipvs.drainDestination(tcp, four),
+      refusal('ERR_IPVS_NO_DESTINATION', {
+        message:
+          'Cannot drain 127.0.0.1:80 of tcp 10.0.0.1:80: the service has no such destination',
+      }),
+    )
+  })
+
+  t.test('what others delete between the first look and the weight of 0 is gone', async (t) => {
+    const { ipvs, another } = await makeScene(t)
+    const other = await another()
+    const four = { address: '127.0.0.1' }
+    const listDestinations = ipvs.listDestinations.bind<Ipvs['listDestinations']>(ipvs)
+    const deletingBehindIt = async (remove: () => Promise<void>): Promise<void> => {
+      await ipvs.addService(tcp, { ifExists: 'ignore' })
+      await ipvs.addDestination(tcp, four)
+      ipvs.listDestinations = (async (...given: Parameters<Ipvs['listDestinations']>) => {
+        const found = await listDestinations(...given)
+        ipvs.listDestinations = listDestinations
+        await remove()
+        return found
+      }) as never
+    }
+    const gone = { drained: false, ended: 'gone', reason: 'somebody else deleted it' }
+    await deletingBehindIt(() => other.deleteDestination(tcp, four))
+    t.match(await ipvs.drainDestination(tcp, four), gone)
+    await deletingBehindIt(() => other.deleteService(tcp))
+    t.match(await ipvs.drainDestination(tcp, four), gone)
+    await deletingBehindIt(() => other.deleteService(tcp))
+    t.match(await ipvs.drainService(tcp), gone)
   })
 }

@@ -24,15 +24,14 @@ const sanitized = {
   IPVS_NETLINK_PREBUILD: `${root}/out/sanitized`,
   LD_PRELOAD: library('libasan.so'),
   UBSAN_OPTIONS: 'print_stacktrace=1',
-  // Property tests take their time under ASan.
+  // Every test's own limit, ten times longer, and tap's for those without one.
+  IPVS_NETLINK_SLOWER: '10',
   TAP_TIMEOUT: '900',
 }
 const withoutLeaks = { ...sanitized, ASAN_OPTIONS: 'detect_leaks=0' }
 const withLeaks = {
   ...sanitized,
   ASAN_OPTIONS: 'detect_leaks=1',
-  // Node forgets a promise of each call of a worker thread that is terminated, and at its end its own
-  // part of an external value (40 bytes) that was not collected.
   LSAN_OPTIONS: `suppressions=${root}/test/support/leaks.txt`,
 }
 const withThreads = {
@@ -86,12 +85,16 @@ for (const file of files) check(file, process.execPath, [`dist-test/${file}`], w
 check('leaks', process.execPath, ['test/soak/leaks.mjs'], withLeaks)
 prove('threads', 'libtsan', withThreads)
 check('threads of the addon', process.execPath, ['test/soak/leaks.mjs'], withThreads)
-for (const program of ['concurrency_test', 'faults_test']) {
+const programs = readdirSync(`${root}/test/native`)
+  .filter((file) => /^concurrency_test|_faults_test/.test(file))
+  .map((file) => file.replace('.cc', ''))
+for (const program of programs) {
   check(`threads: ${program}`, `out/threads/build/${program}`, [], {})
 }
 if (values.kernel !== undefined) {
   const env = Object.entries(withoutLeaks).map(([name, value]) => `${name}=${value}`)
-  const job = ['env', ...env, process.execPath, 'dist-test/kernel/run.js', ...positionals]
+  const here = ['--import', './test/support/sanitized-here.mjs']
+  const job = ['env', ...env, process.execPath, ...here, 'dist-test/kernel/run.js', ...positionals]
   const vm = ['test/vm/run.mjs', '--kernel', values.kernel, '--timeout', '1800', '--', ...job]
   check(`kernel ${values.kernel}`, process.execPath, vm, {})
 }

@@ -1,0 +1,68 @@
+// The addon's own last door. What is refused here is never sent by lib; a mistake there must not become a read
+// beside a buffer. That of names of settings is in sysctl.test.
+
+import t from 'tap'
+
+import { loadAddon } from '#lib/native'
+
+const { Connection, HostConnection, layout, testing } = loadAddon()
+const { operation, service, destination } = layout
+const table = new Connection(undefined, 1000)
+const machine = new HostConnection(undefined, 1000)
+await Promise.all([table.open(), machine.open()])
+t.teardown(() => {
+  table.close()
+  machine.close()
+})
+
+const none = new Uint8Array()
+
+/** Each with the size of its records, and whether there may be several. */
+const takers: readonly [
+  name: string,
+  size: number,
+  several: boolean,
+  call: (bytes: Uint8Array) => unknown,
+][] = [
+  ['apply', operation.size, true, (bytes) => table.apply(bytes)],
+  ['readService', service.configSize, false, (bytes) => table.readService(bytes)],
+  ['readDestinations', service.configSize, false, (bytes) => table.readDestinations(bytes)],
+  ['readPart', service.size, true, (bytes) => table.readPart(bytes, 1)],
+  ['changeAddresses', 1 << 16, true, (bytes) => machine.changeAddresses(bytes)],
+  ['announce', 1 << 16, true, (bytes) => machine.announce(bytes)],
+  ['encodeOperation', operation.size, false, (bytes) => testing.encodeOperation(bytes, 32)],
+  [
+    'makeColumns, services',
+    service.size,
+    true,
+    (bytes) => testing.makeColumns(bytes, none, none, false),
+  ],
+  [
+    'makeColumns, destinations',
+    destination.size,
+    true,
+    (bytes) => testing.makeColumns(none, bytes, none, false),
+  ],
+  ['makeColumns, counts', 4, true, (bytes) => testing.makeColumns(none, none, bytes, false)],
+]
+
+for (const [name, size, several, call] of takers) {
+  t.test(`${name} takes bytes of whole records`, async (t) => {
+    const wrong = [
+      new Uint8Array(1),
+      new Uint8Array(size - 1),
+      new Uint8Array(size + 1),
+      ...(several ? [] : [none, new Uint8Array(2 * size)]),
+      new Uint32Array(size),
+      new ArrayBuffer(size),
+      Array.from({ length: size }, () => 0),
+      'x'.repeat(size),
+      undefined,
+      null,
+    ]
+    const refusal = { name: 'TypeError', message: 'expected a Uint8Array of whole records' }
+    for (const bytes of wrong) {
+      await t.rejects(async () => call(bytes as Uint8Array), refusal, typeof bytes)
+    }
+  })
+}
