@@ -89,7 +89,8 @@ export class ChangeQueue {
     }
     if (group !== this.#open) this.#open = undefined
     else if (this.#waiting[this.#waiting.length - 1] === group) return
-    this.#push(group)
+    // A getter of the caller's may have made a call that closed the group meanwhile.
+    if (!this.#waiting.includes(group)) this.#push(group)
   }
 
   /** Resolves when the changes of a group have ended. */

@@ -1,12 +1,13 @@
 // The changes that nearly all traffic is made of, written straight into their records: a destination
 // of an IPv4 service, added, edited or deleted. No object and no text comes into being on the way.
 // Whatever is unusual or wrong is left to operations.ts, which takes everything and says what is
-// wrong; a test holds the bytes of the two against each other.
+// wrong; a test holds what the kernel gets from the two against each other.
 
 import { familyNumbers } from './address.js'
 import { commands } from './commands.js'
 import { ipv4Word, rememberedIpv4Word } from './ipv4.js'
 import { recordFormat } from './records.js'
+import type { DestinationFields, ServiceFields } from './records.js'
 import type { Properties } from './validate.js'
 
 export type DirectVerb = 'addDestination' | 'editDestination' | 'deleteDestination'
@@ -97,49 +98,48 @@ const protocolNumber = (value: unknown): number =>
 const forwardingNumber = (value: unknown): number =>
   value === undefined || value === 'dr' ? 3 : value === 'nat' ? 0 : value === 'tun' ? 2 : -1
 
-// Which word of its part of a record a field is. DirectWriter has these numbers once more, as they
-// are: there, looking up where a word goes would cost four times as much as writing it.
-const serviceWords = { family: 1, protocol: 2, address: 3, port: 7 }
-const destinationWords = {
-  family: 1,
-  address: 2,
-  port: 6,
-  forwarding: 7,
-  weight: 8,
-  upperThreshold: 9,
-  lowerThreshold: 10,
-  tunnelType: 11,
-  tunnelPort: 12,
-  tunnelFlags: 13,
-}
+/** A deletion sends no settings, and reads none: these fit any port. */
+const ofDeleted: Properties = { forwarding: 'nat' }
 
-/** Throws unless the addon has the fields there, too. */
-const hold = <Name extends string>(
-  table: { offset(name: NoInfer<Name>): number },
-  words: Readonly<Record<Name, number>>,
-): void => {
-  for (const [name, word] of Object.entries<number>(words)) {
-    if (table.offset(name as Name) === 4 * word) continue
-    throw new Error(`the addon has the field ${name} in another place`)
-  }
-}
-
-/** Where the parts of a record begin, in words, and which rows they have. */
-const placesOf = () => {
+/** Where things go in a record, in words, and which rows it then has. */
+const makePlaces = () => {
   const { operation, service, destination } = recordFormat()
-  hold(service, serviceWords)
-  hold(destination, destinationWords)
+  const servicePlace = (name: keyof ServiceFields): number =>
+    (operation.service + service.offset(name)) >> 2
+  const place = (name: keyof DestinationFields): number =>
+    (operation.destination + destination.offset(name)) >> 2
   const key = destination.bits('family', 'address', 'port')
   const all = key | destination.bits('forwarding', 'weight', 'upperThreshold', 'lowerThreshold')
   return {
-    service: operation.service >> 2,
-    destination: operation.destination >> 2,
+    servicePresent: operation.service >> 2,
     serviceBits: service.bits('family', 'protocol', 'address', 'port'),
+    serviceFamily: servicePlace('family'),
+    protocol: servicePlace('protocol'),
+    serviceAddress: servicePlace('address'),
+    servicePort: servicePlace('port'),
+    destinationPresent: operation.destination >> 2,
     keyBits: key,
     allBits: all,
     // What has tun forwarding and names no tunnel has the plain one.
     tunBits: all | destination.bits('tunnelType', 'tunnelPort', 'tunnelFlags'),
+    family: place('family'),
+    address: place('address'),
+    port: place('port'),
+    forwarding: place('forwarding'),
+    weight: place('weight'),
+    upperThreshold: place('upperThreshold'),
+    lowerThreshold: place('lowerThreshold'),
+    tunnelType: place('tunnelType'),
+    tunnelPort: place('tunnelPort'),
+    tunnelFlags: place('tunnelFlags'),
   }
+}
+
+/** Where records go. A place is asked for when all that the record is made of has been read. */
+export interface Room {
+  /** In words. */
+  readonly place: number
+  readonly words: Uint32Array
 }
 
 /**
@@ -147,45 +147,34 @@ const placesOf = () => {
  * set, the rest of an IPv4 address's room, and the part of the header that is about patches.
  */
 export class DirectWriter {
-  readonly #places = placesOf()
+  readonly #places = makePlaces()
   // Of the service taken last. Within a batch many changes in a row are of one service.
   #service: unknown
   #protocol = 0
-  #addressText = ''
   #address = 0
   #port = 0
 
-  /** Whenever the caller may have changed its service since the last operation of a batch. */
+  /** Before and after what the caller may have changed its service, and whenever it is done with it. */
   forget(): void {
     this.#service = undefined
   }
 
   /** As {@link write}, for the next operation of a batch. */
-  writeNext(words: Uint32Array, at: number, operation: unknown): boolean {
+  writeNext(room: Room, operation: unknown): boolean {
     if (typeof operation !== 'object' || operation === null) return false
     const { op, service, destination } = operation as Properties
     const command = commandOf(op)
-    if (command === 0) return false
-    if (!hasOnly(operation, isOperationName)) return false
+    if (command === 0 || !hasOnly(operation, isOperationName)) return false
     if (service !== this.#service || service === undefined) {
       if (!this.#takeService(service)) return false
       this.#service = service
     }
-    return this.#write(words, at, command, destination)
+    return this.#write(room, command, destination)
   }
 
-  /**
-   * Writes a change at a word; false when it is for others to judge, and the record then holds
-   * nothing that means anything.
-   */
-  write(
-    words: Uint32Array,
-    at: number,
-    verb: DirectVerb,
-    service: unknown,
-    destination: unknown,
-  ): boolean {
-    return this.#takeService(service) && this.#write(words, at, commandOf(verb), destination)
+  /** Writes a change; false, and nothing is written, when it is for others to judge. */
+  write(room: Room, verb: DirectVerb, service: unknown, destination: unknown): boolean {
+    return this.#takeService(service) && this.#write(room, commandOf(verb), destination)
   }
 
   #takeService(value: unknown): boolean {
@@ -193,12 +182,7 @@ export class DirectWriter {
     if (typeof value !== 'object' || value === null) return false
     const { protocol, address, port, family, fwmark } = value as Properties
     const number = protocolNumber(protocol)
-    const word =
-      address === this.#addressText
-        ? this.#address
-        : typeof address === 'string'
-          ? rememberedIpv4Word(address)
-          : 0
+    const word = typeof address === 'string' ? rememberedIpv4Word(address) : 0
     const isPlain =
       number !== 0 &&
       word !== 0 &&
@@ -208,20 +192,18 @@ export class DirectWriter {
       hasOnly(value, isServiceName)
     if (!isPlain) return false
     this.#protocol = number
-    this.#addressText = address as string
     this.#address = word
     this.#port = port
     return true
   }
 
-  #write(words: Uint32Array, at: number, command: number, value: unknown): boolean {
+  #write(room: Room, command: number, value: unknown): boolean {
     if (typeof value !== 'object' || value === null) return false
     // Before the caller's getters, which may make a call of their own.
     const protocol = this.#protocol
     const serviceAddress = this.#address
     const servicePort = this.#port
-    const { address, port = servicePort, family, forwarding } = value as Properties
-    const { weight = 1, upperThreshold = 0, lowerThreshold = 0 } = value as Properties
+    const { address, port = servicePort, family } = value as Properties
     const word = typeof address === 'string' ? destinationWord(address, command) : 0
     const isPlain =
       word !== 0 &&
@@ -229,40 +211,45 @@ export class DirectWriter {
       (family === undefined || family === 'ipv4') &&
       hasOnly(value, isDestinationName)
     if (!isPlain) return false
-    const { service, destination, serviceBits, keyBits, allBits, tunBits } = this.#places
-    // The header, see native/ipvs/codec.h.
-    words[at] = command
-    words[at + 1] = 0
-    const first = at + service
-    words[first] = serviceBits
-    words[first + 1] = familyNumbers.ipv4
-    words[first + 2] = protocol
-    words[first + 3] = serviceAddress
-    words[first + 7] = servicePort
-    const second = at + destination
-    words[second] = keyBits
-    words[second + 1] = familyNumbers.ipv4
-    words[second + 2] = word
-    words[second + 6] = port
-    if (command === commands.DEL_DEST) return true
+    const settings = command === commands.DEL_DEST ? ofDeleted : (value as Properties)
+    const { forwarding, tunnel, weight = 1, upperThreshold = 0, lowerThreshold = 0 } = settings
     const method = forwardingNumber(forwarding)
     const isWhole =
       method >= 0 &&
+      tunnel === undefined &&
       (port === servicePort || (method === 0 && port !== 0)) &&
       isAmount(weight) &&
       isAmount(upperThreshold) &&
       isAmount(lowerThreshold) &&
       lowerThreshold <= upperThreshold
     if (!isWhole) return false
-    words[second] = method === 2 ? tunBits : allBits
-    words[second + 7] = method
-    words[second + 8] = weight
-    words[second + 9] = upperThreshold
-    words[second + 10] = lowerThreshold
+    const places = this.#places
+    const { place: at, words } = room
+    // The header, see native/ipvs/codec.h.
+    words[at] = command
+    words[at + 1] = 0
+    words[at + places.servicePresent] = places.serviceBits
+    words[at + places.serviceFamily] = familyNumbers.ipv4
+    words[at + places.protocol] = protocol
+    words[at + places.serviceAddress] = serviceAddress
+    words[at + places.servicePort] = servicePort
+    words[at + places.family] = familyNumbers.ipv4
+    words[at + places.address] = word
+    words[at + places.port] = port
+    words[at + places.destinationPresent] =
+      command === commands.DEL_DEST
+        ? places.keyBits
+        : method === 2
+          ? places.tunBits
+          : places.allBits
+    words[at + places.forwarding] = method
+    words[at + places.weight] = weight
+    words[at + places.upperThreshold] = upperThreshold
+    words[at + places.lowerThreshold] = lowerThreshold
     // Read with tun alone.
-    words[second + 11] = 0
-    words[second + 12] = 0
-    words[second + 13] = 0
+    words[at + places.tunnelType] = 0
+    words[at + places.tunnelPort] = 0
+    words[at + places.tunnelFlags] = 0
     return true
   }
 }

@@ -53,13 +53,18 @@ export const destinationTarget = (
     const own = found?.filter((each) => isSame(each, destination)) ?? []
     return own.length > 0 ? own : undefined
   }
+  const setToZero = (): Promise<void> => ipvs.patchDestination(service, destination, { weight: 0 })
   return {
     service,
     name: `${joinAddress(destination.address, destination.port)} of ${nameService(service)}`,
-    // While others are deleted, the kernel may leave it out of its list once.
+    // While others are deleted, the kernel may leave it out of its list once, which a patch reads, too.
     look: async (signal) => (await find(signal)) ?? find(signal),
     // Also when it is 0 already: this is what finds out that there is no such destination.
-    quiesce: () => ipvs.patchDestination(service, destination, { weight: 0 }),
+    quiesce: () =>
+      setToZero().catch((error: unknown) => {
+        if (isAnswer(error, 'ERR_IPVS_NO_DESTINATION')) return setToZero()
+        throw error
+      }),
     remove: () => ipvs.deleteDestination(service, destination, { ifMissing: 'ignore' }),
     revived: 'somebody else gave it a weight again, so it was not deleted',
   }

@@ -14,7 +14,7 @@ import type {
 } from './fake-kernel.js'
 import { operationKinds } from './group.js'
 import { connectionsText, totalsText } from './fake-text.js'
-import { Memory } from './memory.js'
+import { highWord, lowWord, Memory } from './memory.js'
 import { Stage } from './meanings.js'
 import type { KnownFailure, Missing } from './meanings.js'
 import { recordFormat, recordLayout } from './records.js'
@@ -90,17 +90,14 @@ const readChange = (memory: Memory, at: number): FakeChange => {
 
 const low32 = 0xffffffffn
 
-const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
-const [lowWord, highWord] = littleEndian ? [0, 4] : [4, 0]
-
 const writeCounters = (memory: Memory, at: number, counters: Counters): void => {
   // The memory is zero already, as nearly all counters of a fake are.
   if (counters === zeroCounters) return
   const { counters: layout } = recordLayout()
   for (const [name, value] of Object.entries<bigint | number>(counters)) {
     const place = at + offsetOf(layout, name)
-    memory.setWord(place + lowWord, Number(BigInt(value) & low32))
-    memory.setWord(place + highWord, Number(BigInt(value) >> 32n))
+    memory.setWord(place + 4 * lowWord, Number(BigInt(value) & low32))
+    memory.setWord(place + 4 * highWord, Number(BigInt(value) >> 32n))
   }
 }
 

@@ -3,7 +3,7 @@
 import { commands } from './commands.js'
 import type { Command } from './commands.js'
 import { DirectWriter } from './direct.js'
-import type { DirectVerb } from './direct.js'
+import type { DirectVerb, Room } from './direct.js'
 import { errorFor } from './errors.js'
 import type { IpvsError, KnownFailure } from './errors.js'
 import { Memory } from './memory.js'
@@ -54,8 +54,8 @@ const giveBack = (memory: Memory): void => {
 
 let writer: DirectWriter | undefined
 
-/** Shared by all groups; a run of one of them never spans a turn of the event loop. */
-export const directWriter = (): DirectWriter => {
+/** Shared by all groups. */
+const directWriter = (): DirectWriter => {
   writer ??= new DirectWriter()
   return writer
 }
@@ -115,7 +115,7 @@ const hasFailure = ({ pairs, first }: Answer, count: number): boolean => {
  * Changes that were called together. Whoever adds one awaits {@link done} and then asks for the
  * failure at its number, so that an error has its caller in its stack.
  */
-export class Group {
+export class Group implements Room {
   /** Rejects when nothing is known of the changes, as when the handle cannot be opened. */
   readonly done: Promise<void>
   #preparing: Promise<void> | undefined
@@ -168,27 +168,19 @@ export class Group {
 
   /** Adds a plain change; -1 when it is for {@link add}, with all checks. */
   addDirect(verb: DirectVerb, service: unknown, destination: unknown): number {
-    const at = this.#next() >> 2
-    const number = this.#count
-    const written = directWriter().write(this.#memory.words, at, verb, service, destination)
-    // A getter of the caller's may have added a change of its own in this place.
-    return written && number === this.#count ? this.#count++ : -1
+    return directWriter().write(this, verb, service, destination) ? this.#count++ : -1
   }
 
   /**
-   * As {@link addDirect}, for elements of a batch, whose group nobody else adds to. Answers the
-   * number of the first one that is for {@link add}, `end` when there is none.
+   * As {@link addDirect}, for elements of a batch. Answers the number of the first one that is for
+   * {@link add}, `end` when there is none.
    */
   addOperations(operations: readonly unknown[], from: number, end: number): number {
     const direct = directWriter()
     direct.forget()
-    this.#reserve(end - from)
-    const { words } = this.#memory
-    const size = this.#size >> 2
-    let at = this.#count * size
     let index = from
-    for (; index < end && direct.writeNext(words, at, operations[index]); ++index) at += size
-    this.#count += index - from
+    for (; index < end && direct.writeNext(this, operations[index]); ++index) ++this.#count
+    direct.forget()
     return index
   }
 
@@ -204,18 +196,26 @@ export class Group {
 
   /** Where the next record goes. */
   #next(): number {
-    this.#reserve(1)
-    return this.#count * this.#size
+    const size = this.#size
+    const at = this.#count * size
+    if (at + size > this.#memory.bytes.length) this.#grow()
+    return at
   }
 
-  /** Room for so many records more. */
-  #reserve(count: number): void {
+  #grow(): void {
     const before = this.#memory
-    const least = (this.#count + count) * this.#size
-    if (least <= before.bytes.length) return
-    this.#memory = takeMemory(Math.max(least, 2 * before.bytes.length))
+    this.#memory = takeMemory(2 * before.bytes.length)
     this.#memory.bytes.set(before.bytes)
     giveBack(before)
+  }
+
+  /** For a record that is written at once. */
+  get place(): number {
+    return this.#next() >> 2
+  }
+
+  get words(): Uint32Array {
+    return this.#memory.words
   }
 
   /**

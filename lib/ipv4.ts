@@ -55,7 +55,7 @@ class Known<Key, Value> {
   readonly values = new Map<Key, Value>()
   #missed = 0
 
-  /** Where there is no room, what is kept stays, unless it has been of no use for long. */
+  /** Where there is no room, what is kept stays, until very many have found none. */
   keep(key: Key, value: Value): void {
     if (this.values.size >= mostKept) {
       if (++this.#missed < mostMissed) return

@@ -75,7 +75,8 @@ void Threads::Run() {
     job->Work();
     lock.lock();
     done_.push_back(std::move(job));
-    // Before the main thread is awake: for its next job it is to find this thread, not to start one.
+    // Before the main thread is awake: for its next job it is to find this thread, not to start
+    // one.
     ++idle_;
     lock.unlock();
     // Without the lock, for which it would wait at once.

@@ -4,6 +4,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 
+import { createFakeIpvs } from 'ipvs-netlink/testing'
+
 import { Group } from '#lib/group'
 import { loadAddon } from '#lib/native'
 import { addOperations, prepareOperation } from '#lib/operations'
@@ -200,6 +202,88 @@ t.test(
     t.match(inner.requestAt(0).what(), '10.9.9.9:53 of service udp 10.0.0.9:53')
   },
 )
+
+t.test(
+  'nor does one that makes changes in the same group, which grows, and in another',
+  async (t) => {
+    const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+    const other = { protocol: 'udp', address: '10.0.0.9', port: 53 }
+    const group = new Group()
+    const foreign: Group[] = []
+    const destination = {
+      get address(): string {
+        for (let last = 1; last <= 5; ++last) {
+          group.addDirect('addDestination', other, { address: `10.9.9.${last}` })
+        }
+        const next = new Group()
+        next.addDirect('addDestination', other, { address: '10.8.8.8' })
+        foreign.push(next)
+        return '10.0.0.2'
+      },
+    }
+    t.equal(group.addDirect('addDestination', vip, destination), 5)
+    for (let last = 1; last <= 5; ++last) {
+      t.match(group.requestAt(last - 1).what(), `10.9.9.${last}:53 of service udp 10.0.0.9:53`)
+    }
+    t.match(group.requestAt(5).what(), '10.0.0.2:80 of service tcp 10.0.0.1:80')
+    t.match(foreign[0]?.requestAt(0).what(), '10.8.8.8:53 of service udp 10.0.0.9:53')
+  },
+)
+
+t.test('a getter that makes a call with a signal sends no change twice', async (t) => {
+  const ipvs = createFakeIpvs()
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
+  const other = { protocol: 'udp', address: '10.0.0.9', port: 53 } as const
+  await ipvs.addService({ ...vip, scheduler: 'rr' })
+  const { signal } = new AbortController()
+  const calls: Promise<void>[] = [ipvs.addDestination(vip, { address: '10.0.1.1' })]
+  const destination = {
+    get address(): string {
+      calls.push(ipvs.addService({ ...other, scheduler: 'rr' }, { signal }))
+      return '10.0.1.2'
+    },
+  }
+  calls.push(ipvs.addDestination(vip, destination))
+  calls.push(ipvs.addDestination(vip, { address: '10.0.1.3' }))
+  await Promise.all(calls)
+  const [first, second] = await ipvs.snapshot()
+  t.same(first?.destinations.map(({ address }) => address).sort(), [
+    '10.0.1.1',
+    '10.0.1.2',
+    '10.0.1.3',
+  ])
+  t.match(second, other)
+})
+
+t.test('a tunnel that no list of properties shows is not left out', async (t) => {
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const hidden = { address: '10.0.0.2', forwarding: 'tun', tunnel: { type: 'gue', port: 6080 } }
+  const destination: object = {}
+  for (const [name, value] of Object.entries(hidden)) {
+    Object.defineProperty(destination, name, { value, enumerable: false })
+  }
+  const group = new Group()
+  const value = { op: 'addDestination', service: vip, destination }
+  t.equal(group.addOperations([value], 0, 1), 0)
+  group.add(prepareOperation(value, 'operations[0]'))
+  t.strictSame(meaning(group), meaning(thorough(value)))
+})
+
+t.test('a deletion reads what it needs', async (t) => {
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const destination = {
+    address: '10.0.0.2',
+    get weight(): number {
+      throw new Error('not to be read')
+    },
+  }
+  const group = new Group()
+  t.equal(group.addDirect('deleteDestination', vip, destination), 0)
+  t.throws(() => group.addDirect('editDestination', vip, destination), {
+    message: 'not to be read',
+  })
+  t.equal(group.count, 1)
+})
 
 t.test('a service that changed since the last piece of a batch is read again', async (t) => {
   const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 }

@@ -436,6 +436,15 @@ t.test('errors of batches that mean something are not swallowed', async (t) => {
   await t.rejects(table.drainService(tcp, quick), denied)
 })
 
+t.test('a destination that the kernel left out of its list once is drained', async (t) => {
+  const ipvs = createFakeIpvs()
+  await ipvs.addService(tcp)
+  await ipvs.addDestination(tcp, one)
+  ipvs.failNext('patchDestination', 'ERR_IPVS_NO_DESTINATION')
+  t.match(await ipvs.drainDestination(tcp, one, { remove: false }), { ended: 'drained' })
+  t.match(await ipvs.listDestinations(tcp), [{ weight: 0 }])
+})
+
 t.test('an error is told as that of the drain, with its cause', async (t) => {
   const makeFake = async (): Promise<FakeIpvs> => {
     const ipvs = createFakeIpvs()

@@ -165,9 +165,15 @@ void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
     const uint32_t kind = KindOf(next);
     length = kind == kPlain ? ChunkLength(next, count - done) : 1;
     Outcome* told = outcomes->data() + done;
-    if (kind == kPlain) ApplyChunk(next, length, told);
-    if (kind == kPatch) ApplyPatch(next, told);
-    if (kind == kEditIfExists) AddOrEdit(next, told);
+    if (kind == kPlain) {
+      ApplyChunk(next, length, told);
+    } else if (kind == kPatch) {
+      ApplyPatch(next, told);
+    } else if (kind == kEditIfExists) {
+      AddOrEdit(next, told);
+    } else {
+      *told = Failure(Stage::kSend, EINVAL);
+    }
     // A kernel that does not answer would cost the whole silence again for every further chunk.
     if (!IsSilence(told[length - 1])) continue;
     std::fill(outcomes->begin() + static_cast<ptrdiff_t>(done + length), outcomes->end(),

@@ -88,7 +88,7 @@ class Client {
   // Which socket the next dump of destinations is for; opened where that is still to be done.
   netlink::Outcome Choose(const Channel& channel, Channel* chosen);
   // changes.cc
-  // Fills in what failed.
+  // Fills in what failed; the outcomes are ok before.
   void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
   void SendChunk(uint16_t family, const uint8_t* operations, size_t count,
                  std::vector<netlink::Outcome>* outcomes);

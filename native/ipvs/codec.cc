@@ -35,9 +35,7 @@ void WriteDestination(const uint8_t* destination, MessageWriter* writer,
 static_assert(sizeof(DaemonRecord) <= offsetof(ServiceRecord, counters));
 static_assert(sizeof(ConfigRecord) <= offsetof(ServiceRecord, counters));
 
-size_t ServiceFamilyOffset() {
-  return OperationServiceOffset() + offsetof(ServiceRecord, family);
-}
+size_t ServiceFamilyOffset() { return OperationServiceOffset() + offsetof(ServiceRecord, family); }
 
 size_t DestinationFamilyOffset() {
   return OperationDestinationOffset() + offsetof(DestinationRecord, family);

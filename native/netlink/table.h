@@ -7,8 +7,6 @@
 // counters of 64 bits are aligned to 8.
 #pragma once
 
-#include <arpa/inet.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -53,7 +51,7 @@ struct Table {
 // Where a row's payload was written.
 struct Place {
   Wire wire;
-  uint16_t size;
+  uint16_t size;         // of an address: 4 or 16
   const uint8_t* field;  // in the record
   size_t at;             // in the message
 };
