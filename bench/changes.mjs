@@ -18,10 +18,10 @@ import { rules } from './support/table.mjs'
 /** @typedef {import('./support/table.mjs').Size} Size */
 
 const table = { services: 1000, each: 10 }
-const few = { services: 100, each: 1 }
+const few = { services: 500, each: 1 }
 const very = { services: 20, each: 1 }
 
-/** Each a process with a namespace of its own, and no other in use: those make adds dearer. */
+/** Each a process with a namespace of its own. Tables of others would make adds dearer. */
 const runs = 3
 /** For each of those. Awaited one by one, of few destinations, more: how two threads meet varies. */
 const edits = 8

@@ -16,8 +16,8 @@ const programs = `${root}out/bench`
 const limit = 600
 
 /**
- * MiB of the machine. V8 sizes its young generation by it: with 2 GiB it is an eighth of what most
- * machines that balance load would give it.
+ * MiB of the machine. V8 sizes its young generation by it: with 2 GiB it is half of what
+ * most machines that balance load would give it.
  */
 export const memory = 8192
 
