@@ -5,7 +5,10 @@ import tseslint from 'typescript-eslint'
 // lib's layers: a file may import from its own layer and from those below it.
 // Whatever is named in none of them is a concern of its own (batch, plan, watch
 // and so on) and belongs between `basis` and `verbs`.
-const basis = ['native', 'validate', 'memory', 'records', 'errors', 'meanings', 'errno', 'address']
+const basis = [
+  ...['native', 'validate', 'memory', 'records', 'errors', 'meanings', 'errno'],
+  ...['address', 'ipv4', 'ipv6', 'known'],
+]
 const verbs = ['ipvs', 'host']
 const index = ['index']
 // Entries of their own beside the index, and built on the verbs.

@@ -1,7 +1,9 @@
 // Numeric addresses: text to the kernel's 16 bytes (IPv4 in the first four) and back.
 
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv4 } from 'node:net'
 
+import { ipv4Byte, ipv4Word } from './ipv4.js'
+import { readGroups, textOfGroups } from './ipv6.js'
 import type { Family } from '../types/service.js'
 
 /** `AF_INET` and `AF_INET6`. */
@@ -18,78 +20,44 @@ export interface Address {
   readonly bytes: Uint8Array
 }
 
-const parseIpv4 = (text: string, bytes: Uint8Array, at: number): void => {
-  text.split('.').forEach((part, index) => {
-    bytes[at + index] = Number(part)
-  })
-}
-
-/** Groups before or after the `::`, each of 2 bytes, an IPv4 tail as two of them. */
-const groupsOf = (text: string): string[] => {
-  if (text === '') return []
-  return text.split(':').flatMap((group) => {
-    if (!group.includes('.')) return [group]
-    const tail = new Uint8Array(4)
-    parseIpv4(group, tail, 0)
-    const [a = 0, b = 0, c = 0, d = 0] = tail
-    return [((a << 8) | b).toString(16), ((c << 8) | d).toString(16)]
-  })
-}
-
-const parseIpv6 = (text: string, bytes: Uint8Array): void => {
-  const [head = '', tail] = text.split('::')
-  const first = groupsOf(head)
-  const last = groupsOf(tail ?? '')
-  const gap = tail === undefined ? 0 : 8 - first.length - last.length
-  const groups = [...first, ...Array<string>(gap).fill('0'), ...last]
-  groups.forEach((group, index) => {
-    const value = Number.parseInt(group, 16)
-    bytes[2 * index] = value >> 8
-    bytes[2 * index + 1] = value & 0xff
-  })
+/** An IPv4 address at the end, as RFC 4291 allows it, as two groups. */
+const withoutIpv4 = (text: string): string => {
+  const start = text.lastIndexOf(':') + 1
+  const tail = text.slice(start)
+  if (start === 0 || !isIPv4(tail)) return text
+  const [a = 0, b = 0, c = 0, d = 0] = tail.split('.').map(Number)
+  return `${text.slice(0, start)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
 }
 
 /** Undefined unless the text is a numeric address; one with a zone (`%eth0`) is none. */
 export const parseAddress = (text: string): Address | undefined => {
   const bytes = new Uint8Array(16)
-  if (isIPv4(text)) {
-    parseIpv4(text, bytes, 0)
+  // Finds most of them, and faster.
+  const word = ipv4Word(text)
+  if (word !== 0) {
+    for (let index = 0; index < 4; ++index) bytes[index] = ipv4Byte(word, index)
     return { family: 'ipv4', bytes }
   }
-  if (isIPv6(text) && !text.includes('%')) {
-    parseIpv6(text, bytes)
-    return { family: 'ipv6', bytes }
+  if (isIPv4(text)) {
+    bytes.set(text.split('.').map(Number))
+    return { family: 'ipv4', bytes }
   }
-  return undefined
-}
-
-/** Start and length of the longest run of at least two zero groups. */
-const longestGap = (groups: readonly number[]): { start: number; length: number } => {
-  let best = { start: -1, length: 1 }
-  let start = -1
+  const groups: number[] = []
+  if (!readGroups(withoutIpv4(text), groups)) return undefined
   groups.forEach((group, index) => {
-    if (group !== 0) start = -1
-    else if (start === -1) start = index
-    const length = index - start + 1
-    if (start !== -1 && length > best.length) best = { start, length }
+    bytes[2 * index] = group >> 8
+    bytes[2 * index + 1] = group & 0xff
   })
-  return best
+  return { family: 'ipv6', bytes }
 }
 
-const formatIpv6 = (bytes: Uint8Array, at: number): string => {
-  const groups = Array.from(
-    { length: 8 },
-    (_, index) => ((bytes[at + 2 * index] ?? 0) << 8) | (bytes[at + 2 * index + 1] ?? 0),
+const formatIpv6 = (bytes: Uint8Array, at: number): string =>
+  textOfGroups(
+    Array.from(
+      { length: 8 },
+      (_, index) => ((bytes[at + 2 * index] ?? 0) << 8) | (bytes[at + 2 * index + 1] ?? 0),
+    ),
   )
-  const text = (from: number, to: number): string =>
-    groups
-      .slice(from, to)
-      .map((group) => group.toString(16))
-      .join(':')
-  const gap = longestGap(groups)
-  if (gap.start === -1) return text(0, 8)
-  return `${text(0, gap.start)}::${text(gap.start + gap.length, 8)}`
-}
 
 /** Canonical text (RFC 5952). */
 export const formatAddress = (family: Family, bytes: Uint8Array, at = 0): string =>
@@ -113,6 +81,9 @@ const isLinkLocal = ({ family, bytes }: Address): boolean =>
 /** Why nobody can be reached at an address; undefined when somebody can. */
 export const addressFault = (address: Address): string | undefined => {
   const { family, bytes } = address
+  const [first = 0] = bytes
+  // Nearly all of them.
+  if (family === 'ipv4' ? first > 0 && first < 224 : first > 0 && first < 0xfe) return undefined
   if (bytes.every((byte) => byte === 0)) return 'unspecified'
   if (isMulticast(address)) return 'multicast'
   if (family === 'ipv4' && bytes.subarray(0, 4).every((byte) => byte === 255)) return 'broadcast'

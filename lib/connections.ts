@@ -3,7 +3,7 @@
 import { formatAddress, parseAddress } from './address.js'
 import { errorFor, IpvsError } from './errors.js'
 import { destinationNames } from './destination.js'
-import { takeServiceKey } from './service.js'
+import { keyOfFields, takeServiceKey } from './service.js'
 import {
   takeInteger,
   takeList,
@@ -64,7 +64,7 @@ const isAt = (each: Endpoint, address: string, port: number | undefined): boolea
   each.address === address && (port === undefined || each.port === port)
 
 const takeService = (value: unknown, path: string): Matches => {
-  const { key } = takeServiceKey(value, path)
+  const key = keyOfFields(takeServiceKey(value, path).fields)
   if (key.fwmark !== undefined) {
     throw wrongValue(path, 'an address service: the kernel does not say it of others', value)
   }

@@ -3,6 +3,7 @@
 import { describeDestination, takeDestination } from './destination.js'
 import {
   describeService,
+  keyOfFields,
   joinAddress,
   nameService,
   takeService,
@@ -139,7 +140,8 @@ export const takeDesired = (value: unknown): Map<string, Declared> => {
       ),
     )
     if (!whole) return
-    const { key, fields } = whole
+    const { fields } = whole
+    const key = keyOfFields(fields)
     const declared = {
       key,
       service: describeService(fields),

@@ -42,7 +42,6 @@ export const destinationNames = [...keyNames, ...settingNames, ...observedNames]
 export interface DestinationIdentity {
   readonly fields: DestinationFields
   readonly family: Family
-  readonly key: { readonly address: string; readonly port: number }
 }
 
 /** The identity of a destination; the rest of a whole destination is let pass. */
@@ -67,7 +66,6 @@ export const takeDestinationKey = (
   return {
     fields: { family: familyNumbers[family], address: bytes, port },
     family,
-    key: { address: formatAddress(family, bytes), port },
   }
 }
 
@@ -81,6 +79,8 @@ const takeChecksum = (
 type TunnelFields = Pick<DestinationFields, 'tunnelType' | 'tunnelPort' | 'tunnelFlags'>
 
 const noTunnel: TunnelFields = { tunnelType: 0, tunnelPort: 0, tunnelFlags: 0 }
+/** Where no tunnel is possible, none is sent. */
+const unsaidTunnel: Partial<TunnelFields> = {}
 
 /** A tunnel as the kernel counts it. */
 export const takeTunnel = (value: unknown, path: string): TunnelFields => {
@@ -107,7 +107,7 @@ export const takeTunnel = (value: unknown, path: string): TunnelFields => {
 }
 
 const checkFamily = (
-  { family, key }: DestinationIdentity,
+  { family, fields }: DestinationIdentity,
   path: string,
   service: ServiceIdentity,
   forwarding: Forwarding,
@@ -116,26 +116,26 @@ const checkFamily = (
   throw wrongValue(
     `${path}.address`,
     `an ${service.family} address like the service's (another family needs tun forwarding)`,
-    key.address,
+    formatAddress(family, fields.address),
   )
 }
 
 const checkPort = (
-  { key }: DestinationIdentity,
+  { fields }: DestinationIdentity,
   path: string,
   service: ServiceIdentity,
   forwarding: Forwarding,
 ): void => {
   if (service.port === undefined) return
-  if (forwarding !== 'nat' && key.port !== service.port) {
+  if (forwarding !== 'nat' && fields.port !== service.port) {
     throw wrongValue(
       `${path}.port`,
       `the service's own, ${service.port} (${forwarding} forwarding does not rewrite packets)`,
-      key.port,
+      fields.port,
     )
   }
-  if (forwarding === 'nat' && key.port === 0 && service.port !== 0) {
-    throw wrongValue(`${path}.port`, '1 to 65535 for a service with a port', key.port)
+  if (forwarding === 'nat' && fields.port === 0 && service.port !== 0) {
+    throw wrongValue(`${path}.port`, '1 to 65535 for a service with a port', fields.port)
   }
 }
 
@@ -176,15 +176,27 @@ export const takeDestination = (
   }
   checkFamily(identity, path, service, forwarding)
   checkPort(identity, path, service, forwarding)
+  // A literal: spreading several objects takes longer than all the rest.
+  const { family, address, port } = identity.fields
+  const weight = takeInteger(orDefault(properties['weight'], 1), `${path}.weight`, 0, mostNumber)
+  const { upperThreshold, lowerThreshold } = takeThresholds(properties, path)
+  const { tunnelType, tunnelPort, tunnelFlags } =
+    forwarding === 'tun'
+      ? takeTunnel(orDefault(tunnel, { type: 'ipip' }), `${path}.tunnel`)
+      : unsaidTunnel
   return {
-    ...identity,
+    family: identity.family,
     fields: {
-      ...identity.fields,
+      family,
+      address,
+      port,
       forwarding: forwardingNumbers[forwarding],
-      weight: takeInteger(orDefault(properties['weight'], 1), `${path}.weight`, 0, mostNumber),
-      ...takeThresholds(properties, path),
-      ...(forwarding === 'tun' &&
-        takeTunnel(orDefault(tunnel, { type: 'ipip' }), `${path}.tunnel`)),
+      weight,
+      upperThreshold,
+      lowerThreshold,
+      tunnelType,
+      tunnelPort,
+      tunnelFlags,
     },
   }
 }
@@ -226,12 +238,28 @@ export const takeDestinationPatch = (
   if (named.includes('upperThreshold') && named.includes('lowerThreshold')) {
     takeThresholds(properties, path)
   }
+  const take = (name: (typeof numbers)[number]): number | undefined =>
+    properties[name] === undefined
+      ? undefined
+      : takeInteger(properties[name], `${path}.${name}`, 0, mostNumber)
+  const { family, address, port } = identity.fields
+  const { forwarding, tunnelType, tunnelPort, tunnelFlags } = takeForwardingPatch(
+    properties,
+    path,
+    identity,
+    service,
+  )
   return {
-    ...identity.fields,
-    ...takeForwardingPatch(properties, path, identity, service),
-    ...Object.fromEntries(
-      named.map((name) => [name, takeInteger(properties[name], `${path}.${name}`, 0, mostNumber)]),
-    ),
+    family,
+    address,
+    port,
+    forwarding,
+    weight: take('weight'),
+    upperThreshold: take('upperThreshold'),
+    lowerThreshold: take('lowerThreshold'),
+    tunnelType,
+    tunnelPort,
+    tunnelFlags,
   }
 }
 
@@ -240,7 +268,7 @@ export const destinationKeyOf = ({
   family = familyNumbers.ipv4,
   address,
   port,
-}: DestinationFields): DestinationIdentity['key'] => ({
+}: DestinationFields): { readonly address: string; readonly port: number } => ({
   address: formatAddress(familyOf(family), address),
   port,
 })
@@ -253,12 +281,12 @@ const forwardingNames = Object.keys(forwardingNumbers) as ForwardingName[]
 /** 5 to 7 mean nothing to the kernel, which treats them as masquerading. */
 export const forwardingOf = (number: number): ForwardingName => forwardingNames[number] ?? 'nat'
 
-const tunnelOf = (fields: DestinationFields): Tunnel => {
-  const flags = fields.tunnelFlags ?? 0
+/** A tunnel as the kernel counts it; what it does not say is 0. */
+export const tunnelOf = (number = 0, port = 0, flags = 0): Tunnel => {
   const checksum = (flags & 2) !== 0 ? 'remcsum' : (flags & 1) !== 0 ? 'csum' : 'none'
-  switch (fields.tunnelType) {
+  switch (number) {
     case tunnelNumbers.gue:
-      return { type: 'gue', port: fields.tunnelPort ?? 0, checksum }
+      return { type: 'gue', port, checksum }
     case tunnelNumbers.gre:
       return { type: 'gre', checksum: checksum === 'none' ? 'none' : 'csum' }
     default:
@@ -293,7 +321,9 @@ export const describeDestination = (
     weight: fields.weight ?? 0,
     upperThreshold: fields.upperThreshold ?? 0,
     lowerThreshold: fields.lowerThreshold ?? 0,
-    ...(forwarding === 'tun' && { tunnel: tunnelOf(fields) }),
+    ...(forwarding === 'tun' && {
+      tunnel: tunnelOf(fields.tunnelType, fields.tunnelPort, fields.tunnelFlags),
+    }),
     activeConnections: fields.activeConnections ?? 0,
     inactiveConnections: fields.inactiveConnections ?? 0,
     persistentConnections: fields.persistentConnections ?? 0,

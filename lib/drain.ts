@@ -1,12 +1,12 @@
 // Drains: no new connections, waiting until the old ones have ended, and then deleting.
 
-import { takeDestinationKey } from './destination.js'
+import { destinationKeyOf, takeDestinationKey } from './destination.js'
 import { closingOf } from './closing.js'
 import { destinationTarget, isAnswer, putBack, serviceTarget } from './drain-target.js'
 import type { Target } from './drain-target.js'
 import { abortError, abortErrorSaying, closedErrorSaying, IpvsError, retold } from './errors.js'
 import { pause } from './pause.js'
-import { keyOf, takeServiceKey } from './service.js'
+import { keyOf, keyOfFields, takeServiceKey } from './service.js'
 import {
   orDefault,
   signalOf,
@@ -211,7 +211,8 @@ export const drainDestination = async (
   const settings = takeDrainOptions(options)
   const service = takeServiceKey(key, 'service')
   const destination = takeDestinationKey(destinationKey, 'destination', service)
-  return drain(ipvs, destinationTarget(ipvs, service.key, destination.key), settings)
+  const real = destinationKeyOf(destination.fields)
+  return drain(ipvs, destinationTarget(ipvs, keyOfFields(service.fields), real), settings)
 }
 
 export const drainService = async (
@@ -220,7 +221,7 @@ export const drainService = async (
   options: DrainOptions | undefined,
 ): Promise<DrainResult> => {
   const settings = takeDrainOptions(options)
-  const { key: service } = takeServiceKey(key, 'service')
+  const service = keyOfFields(takeServiceKey(key, 'service').fields)
   return drain(ipvs, serviceTarget(ipvs, service), settings)
 }
 

@@ -18,7 +18,7 @@ import { highWord, lowWord, Memory } from './memory.js'
 import { Stage } from './meanings.js'
 import type { KnownFailure, Missing } from './meanings.js'
 import { recordFormat, recordLayout } from './records.js'
-import type { RecordTable } from './records.js'
+import type { DestinationFields, RecordTable, ServiceFields } from './records.js'
 import type {
   ColumnsReply,
   Connection,
@@ -57,7 +57,7 @@ const offsetOf = (table: TableLayout, name: string): number =>
 const memoryOf = (bytes: Uint8Array): Memory => new Memory(bytes.slice().buffer)
 
 /** What lies behind an IPv4 address, in the room of one of IPv6, means nothing. */
-const withoutRest = <Fields extends { readonly family?: number; readonly address?: Uint8Array }>(
+const withoutRest = <Fields extends Partial<ServiceFields> | DestinationFields>(
   fields: Fields,
 ): Fields => {
   const { family, address } = fields

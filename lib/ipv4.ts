@@ -3,6 +3,7 @@
 // cheaper than reading or writing digits. What is read has one text an address, so that each reading
 // leaves less to collect.
 
+import { Known } from './known.js'
 import { littleEndian } from './memory.js'
 
 const zero = 48
@@ -43,31 +44,14 @@ export const ipv4Word = (text: string): number => {
   return dots === 3 && part >= 0 ? word | (part << shift) : 0
 }
 
+/** A byte of a word, in the order in which they are written. */
+export const ipv4Byte = (word: number, index: number): number =>
+  (word >>> (littleEndian ? 8 * index : 24 - 8 * index)) & 255
+
 const parts = Array.from({ length: 256 }, (_, byte) => String(byte))
 
-const format = (word: number): string => {
-  const bytes = [word & 255, (word >>> 8) & 255, (word >>> 16) & 255, word >>> 24]
-  return (littleEndian ? bytes : bytes.reverse()).map((byte) => parts[byte]).join('.')
-}
-
-/** What was worked out before, so much of it that a table seldom needs more. */
-class Known<Key, Value> {
-  readonly values = new Map<Key, Value>()
-  #missed = 0
-
-  /** Where there is no room, what is kept stays, until very many have found none. */
-  keep(key: Key, value: Value): void {
-    if (this.values.size >= mostKept) {
-      if (++this.#missed < mostMissed) return
-      this.#missed = 0
-      this.values.clear()
-    }
-    this.values.set(key, value)
-  }
-}
-
-const mostKept = 1 << 17
-const mostMissed = 16 * mostKept
+const format = (word: number): string =>
+  [0, 1, 2, 3].map((index) => parts[ipv4Byte(word, index)]).join('.')
 
 const texts = new Known<number, string>()
 const words = new Known<string, number>()

@@ -17,7 +17,7 @@ import { recordFormat } from './records.js'
 import { destinationsFrom, infoFrom, servicesFrom, snapshotFrom } from './snapshot.js'
 import { streamTable } from './stream.js'
 import type { ReadReply } from './stream.js'
-import { nameService, takeServiceKey } from './service.js'
+import { keyOfFields, nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
 import { flagOf, signalOf, takeOptions, takeSignal, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
@@ -162,8 +162,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     const given = takeOptions(options, ['bigint'])
     const bigint = flagOf(given, 'bigint')
     const identity = takeServiceKey(key, 'service')
-    const what = `read service ${nameService(identity.key)}`
-    const reading = { command: 'GET_SERVICE', what, service: identity.key } as const
+    const service = keyOfFields(identity.fields)
+    const what = `read service ${nameService(service)}`
+    const reading = { command: 'GET_SERVICE', what, service } as const
     const { records } = await this.#read(reading, given, (native) =>
       native.readService(recordFormat().service.make(identity.fields)),
     )
@@ -182,8 +183,9 @@ export class IpvsHandle extends Controller implements Ipvs {
     const given = takeOptions(options, ['bigint'])
     const bigint = flagOf(given, 'bigint')
     const identity = takeServiceKey(key, 'service')
-    const what = `list the destinations of service ${nameService(identity.key)}`
-    const reading = { command: 'GET_DEST', what, service: identity.key } as const
+    const service = keyOfFields(identity.fields)
+    const what = `list the destinations of service ${nameService(service)}`
+    const reading = { command: 'GET_DEST', what, service } as const
     const { records } = await this.#read(reading, given, (native) =>
       native.readDestinations(recordFormat().service.make(identity.fields)),
     )

@@ -26,8 +26,10 @@ const serviceChange = (command: Command, { fields }: ServiceIdentity): Change =>
 const destinationChange = (
   command: Command,
   service: ServiceIdentity,
-  destination: DestinationIdentity,
+  destination: Pick<DestinationIdentity, 'fields'>,
 ): Change => ({ command, service: service.fields, destination: destination.fields })
+
+const ofDestination = { defaultTimeout: 0, keepsScheduler: false }
 
 const onService =
   (command: Command, take: typeof takeService): Prepare =>
@@ -45,15 +47,19 @@ const onDestination =
 const patchService: Prepare = ({ service, changes }, path) => {
   const identity = takeServiceKey(service, path('service'))
   const { fields, patch } = takeServicePatch(changes, path('changes'), identity)
-  return { ...serviceChange('SET_SERVICE', { ...identity, fields }), patch }
+  return { command: 'SET_SERVICE', service: fields, patch }
 }
 
 const patchDestination: Prepare = ({ service, destination, changes }, path) => {
   const identity = takeServiceKey(service, path('service'))
   const key = takeDestinationKey(destination, path('destination'), identity)
   const fields = takeDestinationPatch(changes, path('changes'), key, identity)
-  const change = destinationChange('SET_DEST', identity, { ...key, fields })
-  return { ...change, patch: { defaultTimeout: 0, keepsScheduler: false } }
+  return {
+    command: 'SET_DEST',
+    service: identity.fields,
+    destination: fields,
+    patch: ofDestination,
+  }
 }
 
 const zero: Prepare = ({ service }, path) =>
@@ -144,15 +150,17 @@ const operationNames = [
   ...new Set(Object.values(verbs).flatMap(({ takes }) => takes)),
 ]
 
+/** What an operation of each verb may have. */
+const namesOf = new Map(
+  verbNames.map((verb) => [verb, ['op', ...verbs[verb].takes, ...plannedNames]]),
+)
+
 /** The change that one element of a batch stands for, checked. */
 export const prepareOperation = (value: unknown, path: string): Change => {
   const { op } = takeObject(value, path, operationNames)
   const verb = takeOneOf(op, `${path}.op`, verbNames)
-  const { takes, prepare } = verbs[verb]
-  return prepare(
-    takeObject(value, path, ['op', ...takes, ...plannedNames]),
-    (name) => `${path}.${name}`,
-  )
+  const properties = takeObject(value, path, namesOf.get(verb) ?? operationNames)
+  return verbs[verb].prepare(properties, (name) => `${path}.${name}`)
 }
 
 /** The group that the changes of a batch are to be added to. */

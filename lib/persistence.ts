@@ -39,6 +39,12 @@ const lengthBytes = (prefixLength: number): Uint8Array =>
 const netmaskOf = (family: Family, prefixLength: number): Uint8Array =>
   family === 'ipv4' ? maskBytes(prefixLength) : lengthBytes(prefixLength)
 
+/** Each client by itself. Nobody writes into them. */
+const wholeMasks: Readonly<Record<Family, Uint8Array>> = {
+  ipv4: netmaskOf('ipv4', addressBits.ipv4),
+  ipv6: netmaskOf('ipv6', addressBits.ipv6),
+}
+
 const takeNetmask = (properties: Properties, path: string, family: Family): Uint8Array => {
   const { netmask } = properties
   const most = addressBits[family]
@@ -84,7 +90,7 @@ export const takePersistence = (
 ): PersistenceFields => {
   // The kernel wants a mask of every service, and of IPv6 ones a valid one.
   if (value === undefined) {
-    return { flags: 0, timeout: 0, netmask: netmaskOf(family, addressBits[family]) }
+    return { flags: 0, timeout: 0, netmask: wholeMasks[family] }
   }
   const properties = takeObject(value, path, persistenceNames)
   const engine = takeEngine(properties['engine'], `${path}.engine`, fields)
@@ -110,7 +116,7 @@ export const takePersistencePatch = (
   const { family, fields, port } = identity
   if (value === null) {
     if (port === 0) throw wrongValue(path, 'kept, since a service on port 0 needs it', value)
-    const netmask = netmaskOf(family, addressBits[family])
+    const netmask = wholeMasks[family]
     return { flags: 0, flagsMask: PERSISTENT, timeout: 0, netmask, engine: '' }
   }
   const properties = takeObject(value, path, persistenceNames)

@@ -1,14 +1,16 @@
-// Records that the addon read, as objects. What nearly every entry is, one of IPv4 with ordinary
-// settings, is read straight from the words; all else goes by way of its fields. A test holds the
-// two against each other.
+// Records that the addon read, as objects. What nearly every entry is, one with ordinary settings, is
+// read straight from the words; all else goes by way of its fields. A test holds the two against each
+// other.
 
-import { familyNumbers } from './address.js'
-import { describeDestination, forwardingNumbers, forwardingOf } from './destination.js'
+import { familyNumbers, familyOf } from './address.js'
+import { describeDestination, forwardingNumbers, forwardingOf, tunnelOf } from './destination.js'
 import { ipv4Text } from './ipv4.js'
+import { ipv6Text } from './ipv6.js'
 import { highWord, lowWord, Memory } from './memory.js'
 import { bigintTotal, recordFormat } from './records.js'
 import type { CounterFields } from './records.js'
 import { describeService, protocolOf } from './service.js'
+import type { Tunnel } from '../types/destination.js'
 import type { Destination, Service } from '../types/observed.js'
 
 // The two instances of these functions differ only in how a total is read, so their results are
@@ -37,8 +39,10 @@ const makePlaces = () => {
       scheduler: service.offset('scheduler'),
       schedulerSize: service.sizeOf('scheduler'),
       flags: service.offset('flags'),
+      fwmark: service.offset('fwmark'),
     }),
     serviceBits: service.bits('family', 'protocol', 'address', 'port', 'scheduler', 'flags'),
+    fwmarkBits: service.bits('family', 'fwmark', 'scheduler', 'flags'),
     fwmarkBit: service.bits('fwmark'),
     serviceCounters: inWords(serviceCounters.places),
     destination: inWords({
@@ -53,7 +57,11 @@ const makePlaces = () => {
       activeConnections: destination.offset('activeConnections'),
       inactiveConnections: destination.offset('inactiveConnections'),
       persistentConnections: destination.offset('persistentConnections'),
+      tunnelType: destination.offset('tunnelType'),
+      tunnelPort: destination.offset('tunnelPort'),
+      tunnelFlags: destination.offset('tunnelFlags'),
     }),
+    tunnelBits: destination.bits('tunnelType', 'tunnelPort', 'tunnelFlags'),
     destinationBits: destination.bits(
       'family',
       'address',
@@ -71,6 +79,21 @@ const makePlaces = () => {
 }
 
 let places: ReturnType<typeof makePlaces> | undefined
+
+const isFamily = (number: number): boolean =>
+  number === familyNumbers.ipv4 || number === familyNumbers.ipv6
+
+const wordAt = (words: Uint32Array, at: number): number => (words[at] ?? 0) | 0
+
+const addressAt = (words: Uint32Array, at: number, family: number): string =>
+  family === familyNumbers.ipv4
+    ? ipv4Text(wordAt(words, at))
+    : ipv6Text(
+        wordAt(words, at),
+        wordAt(words, at + 1),
+        wordAt(words, at + 2),
+        wordAt(words, at + 3),
+      )
 
 const totalAt = (words: Uint32Array, at: number): number => {
   const low = words[at + lowWord] ?? 0
@@ -133,11 +156,15 @@ export class Reader {
 
   service(index: number): Service<Total> {
     const words = this.#words
-    const { service: place, serviceBits, fwmarkBit, serviceCounters } = this.#places
+    const { service: place, serviceBits, fwmarkBits, fwmarkBit, serviceCounters } = this.#places
     const at = index * place.size
+    const present = words[at] ?? 0
+    const family = words[at + place.family] ?? 0
+    const isMarked = (present & fwmarkBit) !== 0
+    const bits = isMarked ? fwmarkBits : serviceBits
     const isPlain =
-      ((words[at] ?? 0) & (serviceBits | fwmarkBit)) === serviceBits &&
-      words[at + place.family] === familyNumbers.ipv4 &&
+      (present & bits) === bits &&
+      isFamily(family) &&
       ((words[at + place.flags] ?? 0) & ~hashed) === 0
     const stats = this.#bigint
       ? this.#format.serviceCounters.read(this.#memory, 4 * at, bigintTotal)
@@ -145,11 +172,22 @@ export class Reader {
     if (!isPlain) {
       return { ...describeService(this.#format.service.read(this.#memory, 4 * at)), stats }
     }
+    const scheduler = this.#schedulerOf(4 * (at + place.scheduler))
+    if (isMarked) {
+      return {
+        fwmark: words[at + place.fwmark] ?? 0,
+        family: familyOf(family),
+        scheduler,
+        schedulerFlags: [],
+        onePacket: false,
+        stats,
+      }
+    }
     return {
       protocol: protocolOf(words[at + place.protocol]),
-      address: ipv4Text((words[at + place.address] ?? 0) | 0),
+      address: addressAt(words, at + place.address, family),
       port: words[at + place.port] ?? 0,
-      scheduler: this.#schedulerOf(4 * (at + place.scheduler)),
+      scheduler,
       schedulerFlags: [],
       onePacket: false,
       stats,
@@ -171,13 +209,13 @@ export class Reader {
 
   destination(index: number, serviceFamily: number): Destination<Total> {
     const words = this.#words
-    const { destination: place, destinationBits: bits, destinationCounters } = this.#places
+    const { destination: place, destinationBits, tunnelBits, destinationCounters } = this.#places
     const at = index * place.size
+    const family = words[at + place.family] ?? 0
     const method = words[at + place.forwarding] ?? 0
-    const isPlain =
-      ((words[at] ?? 0) & bits) === bits &&
-      words[at + place.family] === familyNumbers.ipv4 &&
-      method !== forwardingNumbers.tun
+    const isTunnel = method === forwardingNumbers.tun
+    const bits = isTunnel ? destinationBits | tunnelBits : destinationBits
+    const isPlain = ((words[at] ?? 0) & bits) === bits && isFamily(family)
     const stats = this.#bigint
       ? this.#format.destinationCounters.read(this.#memory, 4 * at, bigintTotal)
       : statsAt(words, at, destinationCounters)
@@ -185,10 +223,10 @@ export class Reader {
       const fields = this.#format.destination.read(this.#memory, 4 * at)
       return { ...describeDestination(fields, serviceFamily), stats }
     }
-    return {
-      address: ipv4Text((words[at + place.address] ?? 0) | 0),
+    const read: Destination<Total> & { tunnel?: Tunnel } = {
+      address: addressAt(words, at + place.address, family),
       port: words[at + place.port] ?? 0,
-      family: 'ipv4',
+      family: familyOf(family),
       forwarding: forwardingOf(method),
       weight: words[at + place.weight] ?? 0,
       upperThreshold: words[at + place.upperThreshold] ?? 0,
@@ -198,6 +236,14 @@ export class Reader {
       persistentConnections: words[at + place.persistentConnections] ?? 0,
       stats,
     }
+    if (isTunnel) {
+      read.tunnel = tunnelOf(
+        words[at + place.tunnelType],
+        words[at + place.tunnelPort],
+        words[at + place.tunnelFlags],
+      )
+    }
+    return read
   }
 
   #schedulerOf(at: number): string {

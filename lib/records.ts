@@ -8,35 +8,35 @@ import type { Layout, RowLayout, TableLayout } from '../types/addon.js'
 /** The configuration of a service as the kernel counts it. Absent fields are not sent. */
 export interface ServiceFields {
   readonly family: number
-  readonly protocol?: number
+  readonly protocol?: number | undefined
   /** 16 bytes. */
-  readonly address?: Uint8Array
-  readonly port?: number
-  readonly fwmark?: number
-  readonly scheduler?: string
-  readonly engine?: string
-  readonly flags?: number
+  readonly address?: Uint8Array | undefined
+  readonly port?: number | undefined
+  readonly fwmark?: number | undefined
+  readonly scheduler?: string | undefined
+  readonly engine?: string | undefined
+  readonly flags?: number | undefined
   /** Which flags are meant; all of them when absent. */
-  readonly flagsMask?: number
-  readonly timeout?: number
+  readonly flagsMask?: number | undefined
+  readonly timeout?: number | undefined
   /** 4 bytes as they are on the wire. */
-  readonly netmask?: Uint8Array
+  readonly netmask?: Uint8Array | undefined
 }
 
 /** The configuration of a destination as the kernel counts it. Absent fields are not sent. */
 export interface DestinationFields {
   /** Absent from old kernels' replies: the service's. */
-  readonly family?: number
+  readonly family?: number | undefined
   /** 16 bytes. */
   readonly address: Uint8Array
   readonly port: number
-  readonly forwarding?: number
-  readonly weight?: number
-  readonly upperThreshold?: number
-  readonly lowerThreshold?: number
-  readonly tunnelType?: number
-  readonly tunnelPort?: number
-  readonly tunnelFlags?: number
+  readonly forwarding?: number | undefined
+  readonly weight?: number | undefined
+  readonly upperThreshold?: number | undefined
+  readonly lowerThreshold?: number | undefined
+  readonly tunnelType?: number | undefined
+  readonly tunnelPort?: number | undefined
+  readonly tunnelFlags?: number | undefined
 }
 
 /** What the kernel adds to a destination's configuration. */
@@ -104,7 +104,8 @@ interface Field extends RowLayout {
   readonly bit: number
 }
 
-const allFlags = 0xffffffff
+/** All flags are meant. */
+export const allFlags = 0xffffffff
 
 const writeField = (memory: Memory, at: number, value: Value): void => {
   if (typeof value === 'number') memory.setWord(at, value)

@@ -48,7 +48,8 @@ const flagBits: readonly (readonly [flag: SchedulerFlag, bit: number, scheduler?
   ['flag-3', 0x20],
 ]
 
-const defaultScheduler = 'wlc'
+export const defaultScheduler = 'wlc'
+export const mostSchedulerName = 15
 const keyNames = ['protocol', 'address', 'port', 'fwmark', 'family']
 const settingNames = ['scheduler', 'schedulerFlags', 'onePacket', 'persistence']
 // What a service read back has beside its configuration.
@@ -61,7 +62,6 @@ export interface ServiceIdentity {
   readonly family: Family
   /** Port of an address service; undefined for a fwmark service. */
   readonly port: number | undefined
-  readonly key: ServiceKey
 }
 
 const takeFwmarkKey = (properties: Properties, path: string): ServiceIdentity => {
@@ -78,7 +78,6 @@ const takeFwmarkKey = (properties: Properties, path: string): ServiceIdentity =>
     fields: { family: familyNumbers[family], fwmark },
     family,
     port: undefined,
-    key: { fwmark, family },
   }
 }
 
@@ -112,7 +111,6 @@ const takeAddressKey = (properties: Properties, path: string, strict: boolean): 
     },
     family,
     port,
-    key: { protocol, address: formatAddress(family, bytes), port },
   }
 }
 
@@ -157,7 +155,7 @@ export const takeService = (value: unknown, path: string): ServiceIdentity => {
   const scheduler = takeName(
     orDefault(properties['scheduler'], defaultScheduler),
     `${path}.scheduler`,
-    15,
+    mostSchedulerName,
   )
   const persistence = takePersistence(properties['persistence'], `${path}.persistence`, identity)
   if (identity.port === 0 && properties['persistence'] === undefined) {
@@ -167,7 +165,14 @@ export const takeService = (value: unknown, path: string): ServiceIdentity => {
     (persistence.flags ?? 0) |
     takeFlags(properties['schedulerFlags'], `${path}.schedulerFlags`, scheduler) |
     takeOnePacket(properties['onePacket'], `${path}.onePacket`, identity.fields)
-  return { ...identity, fields: { ...identity.fields, ...persistence, scheduler, flags } }
+  // A literal: spreading several objects takes longer than all the rest.
+  const { family, protocol, address, port, fwmark } = identity.fields
+  const { timeout, netmask, engine } = persistence
+  return {
+    family: identity.family,
+    port: identity.port,
+    fields: { family, protocol, address, port, fwmark, scheduler, engine, flags, timeout, netmask },
+  }
 }
 
 /** Changes of a service: the fields that are named, beside its identity. */
@@ -203,7 +208,8 @@ export const takeServicePatch = (
     settingNames,
   )
   const owner = scheduler === undefined ? ownerOf(schedulerFlags) : undefined
-  const named = scheduler === undefined ? owner : takeName(scheduler, `${path}.scheduler`, 15)
+  const named =
+    scheduler === undefined ? owner : takeName(scheduler, `${path}.scheduler`, mostSchedulerName)
   const changed =
     persistence === undefined
       ? noFlags

@@ -8,10 +8,10 @@ import { takeCounters, takeEntries, takeFault, takeMachine } from './fake-argume
 import { FakeConnection } from './fake-connection.js'
 import { errno, FakeKernel, refuse } from './fake-kernel.js'
 import { fakeLayout } from './fake-layout.js'
-import { takeDestinationKey } from './destination.js'
+import { destinationKeyOf, takeDestinationKey } from './destination.js'
 import { IpvsHandle } from './ipvs.js'
 import { provideLayout } from './records.js'
-import { nameService, takeServiceKey } from './service.js'
+import { keyOfFields, nameService, takeServiceKey } from './service.js'
 import { traced } from './tracing.js'
 import type { KnownFailure } from './meanings.js'
 import type { ConnectionEntry } from '../types/connection.js'
@@ -84,13 +84,16 @@ class FakeHandle extends IpvsHandle implements FakeIpvs {
     const key = given.length < 3 ? undefined : takeDestinationKey(given[1], 'destination', service)
     const { counters, observed } = takeCounters(given.at(-1), key !== undefined)
     const found = kernel.find(service.fields)
-    if (!found) throw missing(service.key, errno.ESRCH, 'SET_SERVICE')
+    if (!found) throw missing(keyOfFields(service.fields), errno.ESRCH, 'SET_SERVICE')
     if (!key) {
       found.counters = { ...found.counters, ...counters }
       return
     }
     const destination = kernel.findDestination(service.fields, key.fields)
-    if (!destination) throw missing(service.key, errno.ENOENT, 'SET_DEST', key.key)
+    if (!destination) {
+      const [owner, real] = [keyOfFields(service.fields), destinationKeyOf(key.fields)]
+      throw missing(owner, errno.ENOENT, 'SET_DEST', real)
+    }
     destination.counters = { ...destination.counters, ...counters }
     destination.observed = { ...destination.observed, ...observed }
   }

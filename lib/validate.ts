@@ -75,10 +75,13 @@ export const takeOneOf = <T extends string>(
 }
 
 /** A name that the kernel keeps in a field of `most` bytes beside its terminator. */
+export const isName = (value: string, most: number): boolean =>
+  /^[\w.-]+$/.test(value) && value.length <= most
+
 export const takeName = (value: unknown, path: string, most: number): string => {
   const allowed = `a name of 1 to ${most} letters, digits, '_', '-' or '.'`
   if (typeof value !== 'string') throw wrongType(path, allowed, value)
-  if (!/^[\w.-]+$/.test(value) || value.length > most) throw wrongValue(path, allowed, value)
+  if (!isName(value, most)) throw wrongValue(path, allowed, value)
   return value
 }
 

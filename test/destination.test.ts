@@ -5,7 +5,12 @@ import fc from 'fast-check'
 import t from 'tap'
 
 import { commands } from '#lib/commands'
-import { describeDestination, takeDestination, takeDestinationKey } from '#lib/destination'
+import {
+  describeDestination,
+  destinationKeyOf,
+  takeDestination,
+  takeDestinationKey,
+} from '#lib/destination'
 import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
@@ -195,8 +200,8 @@ t.test('what is described means the same when it is taken again', async (t) => {
 t.test('the key of a whole destination identifies it', async (t) => {
   fc.assert(
     fc.property(anyDestination, ({ service, config, full }) => {
-      const { fields, key } = takeDestinationKey(config, 'destination', service)
-      t.same(key, { address: full['address'], port: full['port'] })
+      const { fields } = takeDestinationKey(config, 'destination', service)
+      t.same(destinationKeyOf(fields), { address: full['address'], port: full['port'] })
       t.same(Object.keys(fields).toSorted(), ['address', 'family', 'port'])
     }),
     runs,

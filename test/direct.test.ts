@@ -17,8 +17,13 @@ const octet = fc.oneof(
 )
 const ipv4 = fc.tuple(octet, octet, octet, octet).map((parts) => parts.join('.'))
 const odd = oneOf(null, '', -1, 0.5, NaN, 2 ** 31, 2 ** 32, 10n, [], {}, true, 'x', -0, '80')
+const ipv6 = fc.oneof(
+  fc.ipV6(),
+  fc.constantFrom('2001:db8::1', 'fd00:0:0:1::9', '::1', 'fe80::1', 'ff02::1', '::ffff:10.0.0.1'),
+)
 const addresses = fc.oneof(
   { weight: 40, arbitrary: ipv4 },
+  { weight: 10, arbitrary: ipv6 },
   oneOf('1.2.3', '1.2.3.4.5', '1..2.3', ' 1.2.3.4', '1.2.3.4 ', '::1', '2001:db8::1', '.1.2.3'),
   odd,
 )
@@ -38,6 +43,25 @@ const service: fc.Arbitrary<unknown> = fc.oneof<fc.MaybeWeightedArbitrary<unknow
       protocol: oneOf('tcp', 'udp', 'sctp', '6', 'x'),
       address: addresses,
       port: numbers,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: record({ fwmark: numbers, family: oneOf('ipv4', 'ipv6', undefined, 'x') }),
+  },
+  {
+    weight: 4,
+    arbitrary: record({
+      protocol: oneOf('tcp', 'udp'),
+      address: fc.oneof(ipv4, ipv6),
+      port: numbers,
+      fwmark: oneOf(undefined, undefined, 7),
+      family: oneOf('ipv4', 'ipv6', undefined),
+      scheduler: oneOf('rr', 'wlc', 'sixteen-letters-', 'a b', '', undefined, null, 7),
+      onePacket: oneOf(undefined, false, true, null),
+      schedulerFlags: oneOf(undefined, [], ['flag-1']),
+      persistence: oneOf(undefined, undefined, {}, null),
+      stats: odd,
     }),
   },
   record({
@@ -74,8 +98,15 @@ const destination: fc.Arbitrary<unknown> = fc.oneof<fc.MaybeWeightedArbitrary<un
   odd,
 )
 
-const verbs = ['addDestination', 'editDestination', 'deleteDestination']
-const operation = fc.record({ op: fc.constantFrom(...verbs), service, destination })
+const ofDestination = ['addDestination', 'editDestination', 'deleteDestination']
+const operation = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: fc.constantFrom(...ofDestination), service, destination }),
+  },
+  { weight: 1, arbitrary: fc.record({ op: oneOf('addService', 'editService'), service }) },
+  fc.record({ op: oneOf('addService', 'deleteService'), service, destination }),
+)
 
 /** A group of one operation, all checks made. */
 const thorough = (value: unknown): Group => {
@@ -95,34 +126,65 @@ const meaning = (group: Group): object => {
 }
 
 t.test('what is written directly is what all checks make of it', async (t) => {
-  let direct = 0
+  const direct = new Map<unknown, number>()
   fc.assert(
     fc.property(operation, (value) => {
       const group = new Group()
       if (group.addOperations([value], 0, 1) < 1) return
-      ++direct
+      direct.set(value.op, 1 + (direct.get(value.op) ?? 0))
       t.strictSame(meaning(group), meaning(thorough(value)))
     }),
-    { numRuns: 4000 },
+    { numRuns: 6000 },
   )
-  t.ok(direct > 100, `${direct} of 4000 were written directly`)
+  for (const op of [...ofDestination, 'addService', 'editService']) {
+    t.ok((direct.get(op) ?? 0) > 20, `${op}: ${direct.get(op)} were written directly`)
+  }
 })
 
 t.test('an ordinary destination of each kind is written directly', async (t) => {
   const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
   const real = { address: '192.168.100.200' }
-  for (const op of ['addDestination', 'editDestination', 'deleteDestination']) {
+  const vip6 = { protocol: 'udp', address: '2001:db8::1', port: 53, family: 'ipv6' }
+  const real6 = { address: '2001:DB8:0:0::0a1', family: 'ipv6' }
+  const pairs = [
+    [vip, real],
+    [vip6, real6],
+    [{ fwmark: 2 ** 32 - 1 }, { ...real, port: 8080 }],
+    [{ fwmark: 1, family: 'ipv6' }, real6],
+  ]
+  for (const op of ofDestination) {
     for (const forwarding of ['nat', 'dr', 'tun']) {
-      const group = new Group()
-      const value = { op, service: vip, destination: { ...real, forwarding, weight: 3 } }
-      t.equal(group.addOperations([value], 0, 1), 1)
-      t.strictSame(meaning(group), meaning(thorough(value)))
+      for (const [service, key] of pairs) {
+        const group = new Group()
+        const value = { op, service, destination: { ...key, forwarding, weight: 3 } }
+        t.equal(group.addOperations([value], 0, 1), 1)
+        t.strictSame(meaning(group), meaning(thorough(value)))
+      }
     }
   }
   const group = new Group()
   t.equal(group.addDirect('addDestination', vip, real), 0)
   const value = { op: 'addDestination', service: vip, destination: real }
   t.strictSame(meaning(group), meaning(thorough(value)))
+})
+
+t.test('an ordinary service of each kind is written directly', async (t) => {
+  const keys = [
+    { protocol: 'tcp', address: '10.0.0.1', port: 80 },
+    { protocol: 'sctp', address: '2001:db8::1', port: 53 },
+    { fwmark: 2 ** 32 - 1 },
+    { fwmark: 1, family: 'ipv6' },
+  ]
+  for (const op of ['addService', 'editService']) {
+    for (const key of keys) {
+      for (const settings of [{}, { scheduler: 'rr' }, { scheduler: 'a.long-name_o15' }]) {
+        const group = new Group()
+        const value = { op, service: { ...key, ...settings, destinations: [], stats: {} } }
+        t.equal(group.addOperations([value], 0, 1), 1)
+        t.strictSame(meaning(group), meaning(thorough(value)))
+      }
+    }
+  }
 })
 
 t.test('nothing that was in the memory before shows in a record', async (t) => {
@@ -143,6 +205,9 @@ t.test('nothing that was in the memory before shows in a record', async (t) => {
     { op: 'addDestination', service: key, destination: { address: '10.0.0.3', forwarding: 'tun' } },
     { op: 'deleteService', service: key },
     { op: 'zero' },
+    { op: 'addService', service: key },
+    { op: 'editService', service: { fwmark: 3, scheduler: 'rr' } },
+    { op: 'editDestination', service: { fwmark: 3 }, destination: { address: '10.0.0.3' } },
   ]
   for (const value of plain) {
     for (const before of operations) {

@@ -9,7 +9,13 @@ import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 import type { ServiceFields } from '#lib/records'
-import { describeService, nameService, takeService, takeServiceKey } from '#lib/service'
+import {
+  describeService,
+  keyOfFields,
+  nameService,
+  takeService,
+  takeServiceKey,
+} from '#lib/service'
 
 import { usableAddress } from './fixtures/arbitraries.js'
 
@@ -232,10 +238,11 @@ t.test('the key of a whole service identifies it, and errors show it canonically
   fc.assert(
     fc.property(anyService, ({ config, full }) => {
       const whole = takeService(config, 'service')
-      const { fields, key } = takeServiceKey(config, 'service')
+      const { fields } = takeServiceKey(config, 'service')
+      const key = keyOfFields(fields)
       const names = 'fwmark' in config ? ['fwmark', 'family'] : ['protocol', 'address', 'port']
       t.same(key, Object.fromEntries(names.map((name) => [name, full[name]])))
-      t.same(whole.key, key)
+      t.same(keyOfFields(whole.fields), key)
       const identity = plain(fields) as Config
       t.match(plain(whole.fields), identity)
       t.notOk('scheduler' in identity || 'flags' in identity, 'and nothing but it')
