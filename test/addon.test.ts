@@ -1,8 +1,11 @@
 // The addon's own last door. What is refused here is never sent by lib; a mistake there must not become a read
 // beside a buffer. That of names of settings is in sysctl.test.
 
+import { constants } from 'node:os'
+
 import t from 'tap'
 
+import { Stage } from '#lib/meanings'
 import { loadAddon } from '#lib/native'
 
 const { Connection, HostConnection, layout, testing } = loadAddon()
@@ -66,3 +69,13 @@ for (const [name, size, several, call] of takers) {
     }
   })
 }
+
+t.test('a change of no known kind is told as not sent, not as made', async (t) => {
+  const kinds = [3, 0xffffffff]
+  const words = new Uint32Array((kinds.length * operation.size) / 4)
+  // Behind the command, see native/ipvs/codec.h.
+  kinds.forEach((kind, n) => words.set([kind], (n * operation.size) / 4 + 1))
+  const reply = await table.apply(new Uint8Array(words.buffer))
+  const { EINVAL } = constants.errno
+  t.same([...new Int32Array(reply?.outcomes ?? [])], [Stage.send, EINVAL, Stage.send, EINVAL])
+})

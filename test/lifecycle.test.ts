@@ -3,7 +3,8 @@
 import { execFileSync, fork, spawn } from 'node:child_process'
 import cluster from 'node:cluster'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import t from 'tap'
@@ -60,11 +61,22 @@ const expectedEnds = {
   SIGTERM: { code: null, signal: 'SIGTERM', words: /^$/ },
 } as const
 
+/** What a process writes in full, or not at all. */
+const wholeFiles = {
+  rules: /^-A -t 10\.0\.0\.1:80 .*\n-a -t .* 10\.0\.0\.2:80 .*\n/,
+  settings: /\nnet\.ipv4\.ip_forward = 1\n$/,
+}
+
 for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'closing']) {
   t.test(`a process whose calls are ${stage} ends as it should`, async (t) => {
     const netns = makeNamespace(t)
     for (const [end, expected] of Object.entries(expectedEnds)) {
-      t.match(await runEnding(stage, end, netns), expected, end)
+      const folder = t.testdir()
+      t.match(await runEnding(stage, end, netns, folder), expected, end)
+      for (const [name, whole] of Object.entries(wholeFiles)) {
+        const file = join(folder, name)
+        if (existsSync(file)) t.match(readFileSync(file, 'utf8'), whole, `${end}: ${name}`)
+      }
     }
   })
 }

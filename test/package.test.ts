@@ -113,15 +113,32 @@ t.test('the tarball contains what it should and nothing else', async (t) => {
 })
 
 t.test('nothing of it runs a program or evaluates text', async (t) => {
-  const scripts = packed.files.map(({ path }) => path).filter((path) => path.endsWith('.js'))
+  const paths = packed.files.map(({ path }) => path)
+  const textOf = async (path: string): Promise<string> =>
+    readFile(join(project, 'node_modules', 'ipvs-netlink', path), 'utf8')
+  const scripts = paths.filter((path) => path.endsWith('.js'))
   for (const path of scripts) {
-    const text = await readFile(join(project, 'node_modules', 'ipvs-netlink', path), 'utf8')
-    t.notMatch(text, /child_process|\beval\(|new Function\(|node:vm\b|process\.binding/, path)
+    const text = await textOf(path)
+    t.notMatch(
+      text,
+      /child_process|\beval\(|\bFunction\(|['"](node:)?vm['"]|process\.binding/,
+      path,
+    )
+    t.notMatch(text, /\bimport\((?!\s*'[^']*'\s*\))/, `${path} names what it imports`)
     // The addon, and a peer that need not be there.
     const loads = ['dist/native.js', 'dist/prom-client.js'].includes(path)
     if (!loads) t.notMatch(text, /createRequire|\brequire\(|dlopen/, path)
   }
   t.ok(scripts.length > 10)
+  const sources = paths.filter((path) => /^native\/.*\.(cc|h)$/.test(path))
+  for (const path of sources) {
+    t.notMatch(
+      await textOf(path),
+      /\b(system|popen|v?fork|posix_spawnp?|f?exec[lv]\w*|dlm?open)\s*\(/,
+      path,
+    )
+  }
+  t.ok(sources.length > 10)
 })
 
 t.test('the source build finds every file that binding.gyp names', async (t) => {

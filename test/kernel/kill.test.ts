@@ -17,9 +17,13 @@ t.test(
     const { inside } = await makeBed(t)
     // Fails by itself, with what it found on standard error.
     const printed = await inside(process.execPath, script, '--kills', '12', '--seconds', '12')
-    const result = JSON.parse(printed) as Record<string, number>
+    const result = JSON.parse(printed) as Record<string, number> & {
+      readonly caught: Readonly<Record<'apply' | 'drain' | 'prepare' | 'save', number>>
+    }
     t.equal(result['faults'], 0)
     t.ok(Number(result['kills']) > 0 && Number(result['restarts']) > 0)
+    const { apply, drain, prepare, save } = result.caught
+    t.ok(apply + drain + prepare + save > 0, 'a kill left something in between')
     t.comment(printed.trim())
   },
 )

@@ -94,7 +94,7 @@ void TestChance() {
     Kernel kernel;
     peer::Play(kernel.script());
     ipvs::Client client(nullptr, 2);
-    const uint32_t refused = chance();
+    const auto refused = static_cast<uint32_t>(chance());
     kernel.refuse = [refused](uint32_t fwmark) {
       return (refused >> fwmark % 32 & 1) != 0 ? EEXIST : 0;
     };

@@ -94,7 +94,7 @@ void TestCutReplies() {
 void TestFlippedReplies() {
   const std::vector<uint8_t> whole = ServiceReply();
   for (size_t at = 0; at < whole.size(); ++at) {
-    for (const uint8_t bits : {0x01, 0x80, 0xff}) {
+    for (const int bits : {0x01, 0x80, 0xff}) {
       std::vector<uint8_t> flipped = Cut({whole.data(), whole.size()}, whole.size());
       flipped[at] = static_cast<uint8_t>(flipped[at] ^ bits);
       ipvs::Records records;
@@ -179,12 +179,13 @@ void TestRequestStopsAtItsEnd() {
   Check(batch.writer().bytes().size < 256, "without what is only observed");
 }
 
-ipvs::Records Change(uint32_t command, uint32_t family, uint8_t number) {
+ipvs::Records Change(uint32_t command, int family, uint8_t number) {
   ipvs::Records operation(ipvs::OperationSize(), 0);
   Store<uint32_t>(operation.data(), command);
   for (const size_t record : {ipvs::OperationServiceOffset(), ipvs::OperationDestinationOffset()}) {
     Store<uint32_t>(&operation[record], command == ipvs::kNewService ? 0x3fU : 0x0fU);
-    Store<uint32_t>(&operation[record + offsetof(ipvs::ServiceRecord, family)], family);
+    Store<uint32_t>(&operation[record + offsetof(ipvs::ServiceRecord, family)],
+                    static_cast<uint32_t>(family));
     for (size_t at = record + 8; at < record + 32; ++at) operation[at] = number;
   }
   return operation;
@@ -200,7 +201,7 @@ void TestCopiedMessages() {
   ipvs::Records operations;
   uint8_t number = 1;
   for (const uint32_t command : {ipvs::kSetDest, ipvs::kNewService, ipvs::kSetDest}) {
-    for (const uint32_t family : {AF_INET, AF_INET, AF_INET6, AF_INET6, AF_INET}) {
+    for (const int family : {AF_INET, AF_INET, AF_INET6, AF_INET6, AF_INET}) {
       const ipvs::Records operation = Change(command, family, number++);
       operations.insert(operations.end(), operation.begin(), operation.end());
     }
@@ -236,7 +237,7 @@ std::vector<uint8_t> DestinationReply(uint32_t address, uint16_t family) {
   writer.Attribute(2, uint16_t{0x5000});
   writer.Attribute(3, uint32_t{2});
   writer.Attribute(4, uint32_t{9});
-  for (const uint16_t counter : {5, 6, 7, 8, 9}) writer.Attribute(counter, uint32_t{counter});
+  for (uint16_t counter = 5; counter <= 9; ++counter) writer.Attribute(counter, uint32_t{counter});
   if (family != AF_UNSPEC) writer.Attribute(11, family);
   writer.EndNest(nest);
   writer.End();
@@ -247,7 +248,7 @@ std::vector<uint8_t> DestinationReply(uint32_t address, uint16_t family) {
 // makes it no IPv4 address.
 void TestFamilyOfOldKernels() {
   constexpr uint32_t k2001 = 0x00000120;  // as it lies in memory: 20 01 00 00
-  for (const uint32_t family : {AF_INET, AF_INET6}) {
+  for (const uint32_t family : {uint32_t{AF_INET}, uint32_t{AF_INET6}}) {
     const uint32_t other = family == AF_INET ? AF_INET6 : AF_INET;
     ipvs::Records found(ipvs::kDestinationTable.record_size, 0);  // what was read before
     const size_t start = found.size();

@@ -87,7 +87,7 @@ void TestHostileLinks() {
     Check(!ReadAll(Cut({whole.data(), whole.size()}, size), &links), "a cut link is refused");
   }
   for (size_t at = 0; at < whole.size(); ++at) {
-    for (const uint8_t bits : {0x01, 0x80, 0xff}) {
+    for (const int bits : {0x01, 0x80, 0xff}) {
       std::vector<uint8_t> flipped = Cut({whole.data(), whole.size()}, whole.size());
       flipped[at] = static_cast<uint8_t>(flipped[at] ^ bits);
       route::Links links;

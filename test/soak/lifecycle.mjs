@@ -11,6 +11,8 @@ import { Worker } from 'node:worker_threads'
 
 import { host, ipvs, openHost, openIpvs } from 'ipvs-netlink'
 
+import { mayGrowTo } from './verdict.mjs'
+
 const { values } = parseArgs({
   options: {
     opens: { type: 'string', default: '10000' },
@@ -60,10 +62,10 @@ const repeat = async (what, times, width, room, once) => {
   const last = marks.at(-1)
   const seconds = Math.round((performance.now() - started) / 100) / 10
   console.log(JSON.stringify({ what, times, seconds, hasIpvs, first, last }))
-  // The heap breathes; a leak of a hundred bytes a call would show in all but the smallest runs.
-  const allowed = Math.max(16384, first.residentKiB * 0.25)
   if (last.descriptors > first.descriptors + room) throw new Error(`${what}: descriptors leak`)
-  if (last.residentKiB > first.residentKiB + allowed) throw new Error(`${what}: memory leaks`)
+  // A leak of a hundred bytes a call would show in all but the smallest runs.
+  const isLeak = 1024 * last.residentKiB > mayGrowTo(1024 * first.residentKiB)
+  if (isLeak) throw new Error(`${what}: memory leaks`)
 }
 
 await repeat('open, use and close', Number(values.opens), 8, 0, async (n) => {

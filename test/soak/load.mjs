@@ -8,6 +8,10 @@
 // together make no more than RATE a second. The others pause MS after each request and each 4 edits, so
 // that most of the time is ours. Changes the namespace it runs in: use a fresh one (`npm run vm`, or
 // `unshare -n` on a kernel with IPVS). DIR gets curve.csv as it goes, and curve.svg at the end.
+//
+// Fails when an outcome or the table is wrong, when descriptors or memory leak, and when the event loop is held
+// for longer than the machine explains: see verdict.mjs. A run of less than 12 samples, which are a second
+// apart or more, is too short for the latter two.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,6 +29,7 @@ import { host, ipvs } from 'ipvs-netlink'
 
 import { Actor, isActors, linesOf } from './actor.mjs'
 import { drawCurve } from './curve.mjs'
+import { delayOf, faultsOf } from './verdict.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -118,7 +123,13 @@ const startWorker = (number) => {
 const available = () =>
   1024 * /MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))[1]
 
-const sample = (started, total, delay, threads) => {
+const idle = new Worker(new URL('idle.mjs', import.meta.url))
+const idleDelay = async () => {
+  idle.postMessage('tell')
+  return (await once(idle, 'message'))[0]
+}
+
+const sample = async (started, total, delay, threads) => {
   const { rss, heapUsed, external } = process.memoryUsage()
   const others = threads.map(({ report }) => report.heapUsed)
   return {
@@ -129,7 +140,8 @@ const sample = (started, total, delay, threads) => {
     external,
     available: available(),
     descriptors: readdirSync('/proc/self/fd').length,
-    delay: Math.round(delay.percentile(99) / 1e4) / 100,
+    delay: delayOf(delay),
+    idleDelay: await idleDelay(),
   }
 }
 
@@ -159,13 +171,12 @@ const every = Math.max(1, Math.min(10, seconds / 60)) * 1000
 if (values.out !== undefined) mkdirSync(values.out, { recursive: true })
 while (!isOver()) {
   await sleep(every)
-  curve.push(sample(started, total(), delay, threads))
-  delay.reset()
+  curve.push(await sample(started, total(), delay, threads))
   if (values.out !== undefined) writeFileSync(`${values.out}/curve.csv`, csvOf(curve))
 }
 await Promise.all(work)
 threads.forEach(({ stop }) => stop())
-await Promise.all(threads.map(({ ended }) => ended))
+await Promise.all([idle.terminate(), ...threads.map(({ ended }) => ended)])
 state.going = false
 await Promise.all([traffic, foreigner])
 const took = (performance.now() - started) / 1000
@@ -192,6 +203,7 @@ const same = kernel.join('\n') === expected.join('\n')
 const middle = (numbers) => numbers.toSorted((one, two) => one - two)[numbers.length >> 1]
 const mib = (bytes) => Math.round(bytes / 2 ** 18) / 4
 const settled = curve.slice(Math.floor(curve.length / 4))
+const faults = faultsOf(curve, handles * size)
 const result = {
   changes: total(),
   refusedAsExpected: sumOf('refused'),
@@ -214,6 +226,8 @@ const result = {
   descriptors: [settled[0]?.descriptors, settled.at(-1)?.descriptors],
   loopDelayP99Ms: middle(settled.map((each) => each.delay)),
   worstLoopDelayP99Ms: Math.max(...settled.map((each) => each.delay)),
+  idleLoopDelayP99Ms: middle(settled.map((each) => each.idleDelay)),
+  faults,
 }
 console.log(JSON.stringify(result))
 wrong.slice(0, 10).forEach((each) => console.error(JSON.stringify(each)))
@@ -225,4 +239,4 @@ if (!same) {
   console.error('only expected:', expected.filter((line) => !kernel.includes(line)).slice(0, 9))
 }
 if (values.out !== undefined) writeFileSync(`${values.out}/curve.svg`, drawCurve(curve))
-process.exitCode = wrong.length === 0 && same && result.changes > 0 ? 0 : 1
+process.exitCode = wrong.length === 0 && same && faults.length === 0 && result.changes > 0 ? 0 : 1
