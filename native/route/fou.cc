@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "netlink/family.h"
+#include "route/dump.h"
 
 namespace route {
 
@@ -89,7 +90,7 @@ Outcome ChangeGuePort(const Where& where, bool add, const FouPort& port, int sil
     LoadModule();
     outcome = OpenFamily(where, silence, &socket, &family);
   }
-  if (!outcome.ok()) return outcome;
+  if (!outcome.ok()) return BeforeChange(outcome);
   RequestBatch batch(&socket);
   MessageWriter& writer =
       netlink::BeginGeneric(&batch, family, add ? FOU_CMD_ADD : FOU_CMD_DEL, FOU_GENL_VERSION, 0);
