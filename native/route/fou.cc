@@ -20,6 +20,7 @@ using netlink::AttributeReader;
 using netlink::AttributeView;
 using netlink::Bytes;
 using netlink::Deadline;
+using netlink::Failure;
 using netlink::IsRefusal;
 using netlink::Message;
 using netlink::MessageWriter;
@@ -27,6 +28,7 @@ using netlink::NetworkNamespace;
 using netlink::Outcome;
 using netlink::RequestBatch;
 using netlink::Socket;
+using netlink::Stage;
 
 using Where = std::shared_ptr<NetworkNamespace>;
 
@@ -79,7 +81,10 @@ Outcome ReadFouPort(const Where& where, const FouPort& port, int silence, Encaps
   outcome = netlink::ExchangeOne(
       &socket, &batch, Deadline(silence),
       [found](size_t, const Message& message) { return ReadType(message, found); });
-  return IsRefusal(outcome, ESRCH) ? Outcome{} : outcome;
+  if (IsRefusal(outcome, ESRCH)) return {};
+  // An acknowledgement alone says nothing of a port.
+  if (outcome.ok() && *found == Encapsulation::kNone) return Failure(Stage::kReply, EBADMSG);
+  return outcome;
 }
 
 Outcome ChangeGuePort(const Where& where, bool add, const FouPort& port, int silence) {

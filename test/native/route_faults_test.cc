@@ -4,9 +4,6 @@
 
 #include "route_faults.h"
 
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-
 #include <cerrno>
 
 namespace {
@@ -25,7 +22,6 @@ using faults::RouteCall;
 using faults::SequenceOf;
 using faults::SetSequence;
 using model::Machine;
-using model::MakeDone;
 using model::MakeVerdict;
 using netlink::Outcome;
 using netlink::Stage;
@@ -186,75 +182,6 @@ void TestStaleReplies() {
   }
 }
 
-// What the kernel does when a list changed while it told it: entries twice, and a mark.
-void Interrupt(Replies* replies) {
-  const Replies entries(replies->begin(), replies->end() - 1);
-  replies->insert(replies->begin(), entries.begin(), entries.end());
-  for (Reply& reply : *replies) {
-    uint8_t* flags = reply.bytes.data() + offsetof(nlmsghdr, nlmsg_flags);
-    netlink::Store<uint16_t>(
-        flags, static_cast<uint16_t>(netlink::Load<uint16_t>(flags) | NLM_F_DUMP_INTR));
-  }
-}
-
-void TestInterruptedDump() {
-  for (const RouteCall& call : Calls()) {
-    for (size_t spoilt = 0; spoilt < call.dumps; ++spoilt) {
-      for (const size_t times : {1, 7, 8}) {
-        Machine machine;
-        peer::Play(machine.script());
-        machine.addresses = {7, 8};
-        machine.spoil_reading = [&](size_t before, Replies* replies) {
-          if (before >= spoilt && before < spoilt + times) Interrupt(replies);
-        };
-        for (const Outcome& outcome : call.run()) {
-          const bool is_right =
-              times < 8 ? outcome.ok()
-                        : Is(outcome, call.changes ? Stage::kSend : Stage::kReply, EINTR);
-          Check(is_right, call.name + ": " + Describe(outcome));
-        }
-        Check(times < 8 || machine.executed.empty(), "what cannot be read is not changed");
-        CheckRecovery(call, &machine);
-      }
-    }
-  }
-}
-
-void TestEntriesOfAnInterruptedDump() {
-  Machine machine;
-  peer::Play(machine.script());
-  machine.addresses = {7, 8};
-  machine.spoil_reading = [](size_t before, Replies* replies) {
-    if (before < 3) Interrupt(replies);
-  };
-  route::Links links;
-  Check(route::ReadLinks(faults::kHere, faults::kSilence, &links).ok() && links.size() == 2,
-        "each device is told once");
-  machine.readings = 0;
-  Check(faults::CountAddresses() == 2, "and each address");
-}
-
-void TestDumpThatFails() {
-  for (const RouteCall& call : Calls()) {
-    for (size_t spoilt = 0; spoilt < call.dumps; ++spoilt) {
-      Machine machine;
-      peer::Play(machine.script());
-      machine.addresses = {7, 8};
-      machine.spoil_reading = [spoilt](size_t before, Replies* replies) {
-        if (before != spoilt) return;
-        const uint32_t sequence = SequenceOf(replies->front());
-        replies->resize(1);
-        replies->push_back(MakeDone(sequence, 0, ENOMEM));
-      };
-      for (const Outcome& outcome : call.run()) {
-        Check(Is(outcome, Stage::kKernel, ENOMEM), "a dump's own error: " + Describe(outcome));
-      }
-      Check(machine.executed.empty(), "and nothing was changed");
-      CheckRecovery(call, &machine);
-    }
-  }
-}
-
 void TestSendFails() {
   for (const bool fails_change : {false, true}) {
     for (const RouteCall& call : fails_change ? Changes() : Calls()) {
@@ -296,9 +223,6 @@ int main() {
       TEST(SilentAfterSome),
       TEST(SilenceEndsABatch),
       TEST(StaleReplies),
-      TEST(InterruptedDump),
-      TEST(EntriesOfAnInterruptedDump),
-      TEST(DumpThatFails),
       TEST(SendFails),
       TEST(NoSocket),
   });
