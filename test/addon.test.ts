@@ -66,3 +66,13 @@ for (const [name, size, several, call] of takers) {
     }
   })
 }
+
+t.test('columns are made of no more destinations than there are', async (t) => {
+  const two = new Uint8Array(2 * destination.size)
+  const refusal = { name: 'RangeError', message: 'more destinations are counted than there are' }
+  for (const counts of [[3], [1, 2], [2, 1], [2 ** 31], [1, 2 ** 32 - 1]]) {
+    const bytes = new Uint8Array(Uint32Array.from(counts).buffer)
+    t.throws(() => testing.makeColumns(none, two, bytes, false), refusal, String(counts))
+  }
+  t.ok(testing.makeColumns(none, two, new Uint8Array(Uint32Array.of(0, 2).buffer), false))
+})
