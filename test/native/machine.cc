@@ -144,7 +144,7 @@ void Machine::ReadFamily(const Message& message, std::vector<Reply>* replies) co
   replies->push_back(MakeVerdict(message.sequence, 0));
 }
 
-void Machine::ReadFou(const Message& message, std::vector<Reply>* replies) {
+void Machine::ReadFou(const Message& message, std::vector<Reply>* replies) const {
   const uint16_t port = PortOf(message);
   if (ports.count(port) == 0) return replies->push_back(MakeVerdict(message.sequence, ESRCH));
   replies->push_back(MakeReply(fou, 0, message.sequence, [port](MessageWriter* writer) {

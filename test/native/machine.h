@@ -40,7 +40,7 @@ class Machine {
   int Answer(netlink::Bytes sent, std::vector<peer::Reply>* replies);
   bool IsChange(const netlink::Message& message) const;
   void Read(const netlink::Message& message, std::vector<peer::Reply>* replies);
-  void ReadFou(const netlink::Message& message, std::vector<peer::Reply>* replies);
+  void ReadFou(const netlink::Message& message, std::vector<peer::Reply>* replies) const;
   void ReadFamily(const netlink::Message& message, std::vector<peer::Reply>* replies) const;
   void Change(const netlink::Message& message, std::vector<peer::Reply>* replies);
   void CarryOut(const netlink::Message& message);

@@ -43,25 +43,26 @@ void Interrupt(Replies* replies) {
   }
 }
 
+void CheckInterrupted(const RouteCall& call, size_t spoilt, size_t times) {
+  const Stage stage = call.changes ? Stage::kSend : Stage::kReply;
+  Machine machine;
+  peer::Play(machine.script());
+  machine.addresses = {7, 8};
+  machine.spoil_reading = [&](size_t before, Replies* replies) {
+    if (before >= spoilt && before < spoilt + times) Interrupt(replies);
+  };
+  for (const Outcome& outcome : call.run()) {
+    const bool is_right = times < 8 ? outcome.ok() : Is(outcome, stage, EINTR);
+    Check(is_right, call.name + ": " + Describe(outcome));
+  }
+  Check(times < 8 || machine.executed.empty(), "what cannot be read is not changed");
+  CheckRecovery(call, &machine);
+}
+
 void TestInterruptedDump() {
   for (const RouteCall& call : Calls()) {
     for (size_t spoilt = 0; spoilt < call.dumps; ++spoilt) {
-      for (const size_t times : {1, 7, 8}) {
-        Machine machine;
-        peer::Play(machine.script());
-        machine.addresses = {7, 8};
-        machine.spoil_reading = [&](size_t before, Replies* replies) {
-          if (before >= spoilt && before < spoilt + times) Interrupt(replies);
-        };
-        for (const Outcome& outcome : call.run()) {
-          const bool is_right =
-              times < 8 ? outcome.ok()
-                        : Is(outcome, call.changes ? Stage::kSend : Stage::kReply, EINTR);
-          Check(is_right, call.name + ": " + Describe(outcome));
-        }
-        Check(times < 8 || machine.executed.empty(), "what cannot be read is not changed");
-        CheckRecovery(call, &machine);
-      }
+      for (const size_t times : {1, 7, 8}) CheckInterrupted(call, spoilt, times);
     }
   }
 }
