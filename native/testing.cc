@@ -55,12 +55,16 @@ Napi::Value DecodeReplies(const Napi::CallbackInfo& info) {
 Napi::Value MakeColumns(const Napi::CallbackInfo& info) {
   const ipvs::Records destinations = TakeBytes(info[1], ipvs::kDestinationTable.record_size, true);
   const std::vector<uint8_t> counts = TakeBytes(info[2], sizeof(uint32_t), true);
+  const size_t size = ipvs::kDestinationTable.record_size;
   ipvs::TableColumns columns(info[3].ToBoolean().Value());
   columns.services.Append(TakeBytes(info[0], ipvs::kServiceTable.record_size, true));
   auto next = destinations.begin();
   for (size_t at = 0; at < counts.size(); at += sizeof(uint32_t)) {
     const auto count = netlink::Load<uint32_t>(&counts[at]);
-    const auto end = next + static_cast<ptrdiff_t>(count * ipvs::kDestinationTable.record_size);
+    if (count > static_cast<size_t>(destinations.end() - next) / size) {
+      throw Napi::RangeError::New(info.Env(), "more destinations are counted than there are");
+    }
+    const auto end = next + static_cast<ptrdiff_t>(count * size);
     columns.AppendDestinations({next, end});
     next = end;
   }

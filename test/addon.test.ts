@@ -79,3 +79,13 @@ t.test('a change of no known kind is told as not sent, not as made', async (t) =
   const { EINVAL } = constants.errno
   t.same([...new Int32Array(reply?.outcomes ?? [])], [Stage.send, EINVAL, Stage.send, EINVAL])
 })
+
+t.test('columns are made of no more destinations than there are', async (t) => {
+  const two = new Uint8Array(2 * destination.size)
+  const refusal = { name: 'RangeError', message: 'more destinations are counted than there are' }
+  for (const counts of [[3], [1, 2], [2, 1], [2 ** 31], [1, 2 ** 32 - 1]]) {
+    const bytes = new Uint8Array(Uint32Array.from(counts).buffer)
+    t.throws(() => testing.makeColumns(none, two, bytes, false), refusal, String(counts))
+  }
+  t.ok(testing.makeColumns(none, two, new Uint8Array(Uint32Array.of(0, 2).buffer), false))
+})

@@ -78,10 +78,9 @@ void Client::SendChunk(uint16_t family, const uint8_t* operations, size_t count,
   }
   const Outcome outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
   if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
-  outcomes->resize(count);
 }
 
-void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
+bool Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
   Channel channel{&change_socket_, 0};
   std::vector<Outcome> told;
   const Outcome reached = Reach(&channel, [&] {
@@ -89,6 +88,7 @@ void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcom
     return !AllAreRefused(told, ENOENT);
   });
   if (!reached.ok()) told.assign(count, reached);
+  const bool is_silent = IsSilence(told.back());
   for (size_t i = 0; i < count; ++i) {
     if (!told[i].ok()) outcomes[i] = std::move(told[i]);
   }
@@ -96,6 +96,7 @@ void Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcom
   if (CommandOf(operations + last * OperationSize()) == kDelDaemon && outcomes[last].ok()) {
     ConfirmStop(operations + last * OperationSize(), &outcomes[last]);
   }
+  return is_silent;
 }
 
 // No refusal arrived, which of a stop is not yet a success: look whether the daemon is gone.
@@ -165,8 +166,9 @@ void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
     const uint32_t kind = KindOf(next);
     length = kind == kPlain ? ChunkLength(next, count - done) : 1;
     Outcome* told = outcomes->data() + done;
+    bool is_silent = false;
     if (kind == kPlain) {
-      ApplyChunk(next, length, told);
+      is_silent = ApplyChunk(next, length, told);
     } else if (kind == kPatch) {
       ApplyPatch(next, told);
     } else if (kind == kEditIfExists) {
@@ -175,7 +177,7 @@ void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
       *told = Failure(Stage::kSend, EINVAL);
     }
     // A kernel that does not answer would cost the whole silence again for every further chunk.
-    if (!IsSilence(told[length - 1])) continue;
+    if (!is_silent && !IsSilence(told[length - 1])) continue;
     std::fill(outcomes->begin() + static_cast<ptrdiff_t>(done + length), outcomes->end(),
               Failure(Stage::kSend, ECANCELED));
     return;

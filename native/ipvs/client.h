@@ -88,8 +88,11 @@ class Client {
   // Which socket the next dump of destinations is for; opened where that is still to be done.
   netlink::Outcome Choose(const Channel& channel, Channel* chosen);
   // changes.cc
-  // Fills in what failed; the outcomes are ok before.
-  void ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
+  // Fills in what failed; the outcomes are ok before. Answers whether the kernel fell silent, which
+  // the outcomes do not always say (see SendChunk).
+  bool ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
+  // The last outcome is that of the last request sent, which may be one more than there are
+  // operations.
   void SendChunk(uint16_t family, const uint8_t* operations, size_t count,
                  std::vector<netlink::Outcome>* outcomes);
   void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);

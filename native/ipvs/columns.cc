@@ -113,6 +113,7 @@ Columns Columns::OfDestinations(bool wide) {
 }
 
 void Columns::Append(const Records& records) {
+  if (records.empty()) return;  // and point nowhere, from where there is no way to a field
   const size_t stride = table_->record_size;
   const size_t count = records.size() / stride;
   for (Column& column : fields_) AppendTo(&column, records.data(), stride, count);

@@ -114,9 +114,10 @@ void WriteChange(const uint8_t* change, uint32_t index, RequestBatch* batch) {
   writer.End();
 }
 
-// Sends what fits into one batch; requests for unknown devices are answered here.
-void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Devices& devices,
-                 int silence, Outcome* outcomes) {
+// Sends what fits into one batch; requests for unknown devices are answered here. The answer is
+// what became of the exchange: the last outcome may be one of those, and say nothing of it.
+Outcome ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Devices& devices,
+                    int silence, Outcome* outcomes) {
   RequestBatch batch(socket);
   std::vector<size_t> sent;
   for (size_t i = 0; i < count; ++i) {
@@ -129,10 +130,11 @@ void ChangeChunk(Socket* socket, const uint8_t* changes, size_t count, const Dev
     WriteChange(change, index, &batch);
     sent.push_back(i);
   }
-  if (sent.empty()) return;
+  if (sent.empty()) return {};
   std::vector<Outcome> told;
-  netlink::Exchange(socket, &batch, Deadline(silence), &told);
+  Outcome outcome = netlink::Exchange(socket, &batch, Deadline(silence), &told);
   for (size_t i = 0; i < sent.size(); ++i) outcomes[sent[i]] = told[i];
+  return outcome;
 }
 
 }  // namespace
@@ -179,9 +181,9 @@ void ChangeAddresses(const std::shared_ptr<netlink::NetworkNamespace>& where,
   }
   for (size_t done = 0; done < count; done += kMessagesPerSend) {
     const size_t size = std::min(kMessagesPerSend, count - done);
-    ChangeChunk(&socket, changes.data() + done * ChangeSize(), size, devices, silence,
-                outcomes->data() + done);
-    if ((*outcomes)[done + size - 1].stage == Stage::kReply) return;
+    outcome = ChangeChunk(&socket, changes.data() + done * ChangeSize(), size, devices, silence,
+                          outcomes->data() + done);
+    if (outcome.stage == Stage::kReply) return;
   }
 }
 

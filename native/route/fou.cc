@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "netlink/family.h"
+#include "route/dump.h"
 
 namespace route {
 
@@ -19,6 +20,7 @@ using netlink::AttributeReader;
 using netlink::AttributeView;
 using netlink::Bytes;
 using netlink::Deadline;
+using netlink::Failure;
 using netlink::IsRefusal;
 using netlink::Message;
 using netlink::MessageWriter;
@@ -26,6 +28,7 @@ using netlink::NetworkNamespace;
 using netlink::Outcome;
 using netlink::RequestBatch;
 using netlink::Socket;
+using netlink::Stage;
 
 using Where = std::shared_ptr<NetworkNamespace>;
 
@@ -78,7 +81,10 @@ Outcome ReadFouPort(const Where& where, const FouPort& port, int silence, Encaps
   outcome = netlink::ExchangeOne(
       &socket, &batch, Deadline(silence),
       [found](size_t, const Message& message) { return ReadType(message, found); });
-  return IsRefusal(outcome, ESRCH) ? Outcome{} : outcome;
+  if (IsRefusal(outcome, ESRCH)) return {};
+  // An acknowledgement alone says nothing of a port.
+  if (outcome.ok() && *found == Encapsulation::kNone) return Failure(Stage::kReply, EBADMSG);
+  return outcome;
 }
 
 Outcome ChangeGuePort(const Where& where, bool add, const FouPort& port, int silence) {
@@ -89,7 +95,7 @@ Outcome ChangeGuePort(const Where& where, bool add, const FouPort& port, int sil
     LoadModule();
     outcome = OpenFamily(where, silence, &socket, &family);
   }
-  if (!outcome.ok()) return outcome;
+  if (!outcome.ok()) return BeforeChange(outcome);
   RequestBatch batch(&socket);
   MessageWriter& writer =
       netlink::BeginGeneric(&batch, family, add ? FOU_CMD_ADD : FOU_CMD_DEL, FOU_GENL_VERSION, 0);

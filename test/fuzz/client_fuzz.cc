@@ -1,8 +1,42 @@
 // The whole client against replies of the fuzzer's choice: the first byte chooses the call.
 
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+
 #include "channel.h"
 #include "ipvs/client.h"
 #include "kernel.h"
+
+namespace {
+
+// Where the destinations of a service begin is what JavaScript goes by.
+void ReadColumns(bool wide, ipvs::Client* client) {
+  ipvs::TableColumns columns(wide);
+  if (!client->ReadColumns(wide, &columns).ok()) return;
+  const std::vector<uint32_t>& first = columns.first_destination;
+  const size_t count = columns.destinations.count();
+  if (first.size() != columns.services.count() + 1 || first.back() != count) std::abort();
+  if (!std::is_sorted(first.begin(), first.end())) std::abort();
+  if (columns.owners.size() != count) std::abort();
+}
+
+// As a stream does.
+void ReadPart(size_t enough, ipvs::Client* client) {
+  ipvs::Records services;
+  for (const uint32_t fwmark : {7, 8}) {
+    const ipvs::Records key = model::MakeKey(fwmark);
+    services.insert(services.end(), key.begin(), key.end());
+    services.resize(services.size() + ipvs::kServiceTable.record_size - key.size());
+  }
+  ipvs::Snapshot part;
+  if (!client->ReadPart(services, enough, &part).ok()) return;
+  const size_t count = std::accumulate(part.counts.begin(), part.counts.end(), size_t{0});
+  if (part.destinations.size() != count * ipvs::kDestinationTable.record_size) std::abort();
+  if (part.counts.size() != 2 && count < enough) std::abort();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
@@ -13,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<netlink::Outcome> outcomes;
   ipvs::Records operations = model::MakeOperation(ipvs::kNewService, 7);
   const ipvs::Records key = model::MakeKey(7);
-  switch (data[0] % 10) {
+  switch (data[0] % 12) {
     case 0:
       client.ReadServices(&found);
       break;
@@ -44,6 +78,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       operations.assign(ipvs::OperationSize(), 0);
       netlink::Store<uint32_t>(operations.data(), ipvs::kDelDaemon);
       client.Apply(operations, &outcomes);
+      break;
+    case 9:
+      ReadColumns((data[0] & 0x80) != 0, &client);
+      break;
+    case 10:
+      ReadPart((data[0] & 0x80) != 0 ? 1 : SIZE_MAX, &client);
       break;
     default: {
       const ipvs::Records more = operations;

@@ -6,12 +6,22 @@ import { readFileSync } from 'node:fs'
 const root = new URL('../../', import.meta.url)
 const linesOf = (path) => readFileSync(new URL(path, root), 'utf8').split('\n')
 
-const datagrams = (...files) =>
-  files.flatMap((file) =>
-    linesOf(`test/fixtures/${file}`)
-      .filter((line) => line.startsWith('RX '))
-      .map((line) => Buffer.from(line.slice(3), 'hex')),
+const repliesIn = (lines) =>
+  lines.filter((line) => line.startsWith('RX ')).map((line) => Buffer.from(line.slice(3), 'hex'))
+
+const datagrams = (...files) => files.flatMap((file) => repliesIn(linesOf(`test/fixtures/${file}`)))
+
+/** The replies to the request of this title. */
+const repliesTo = (file, title) => {
+  const lines = linesOf(`test/fixtures/${file}`)
+  const rest = lines.slice(lines.indexOf(`== ${title}`) + 1)
+  return repliesIn(
+    rest.slice(
+      0,
+      rest.findIndex((line) => line.startsWith('== ')),
+    ),
   )
+}
 
 const ipvs = datagrams('golden-6.1.txt', 'golden-7.3.txt')
 const route = datagrams('addresses-6.12.txt')
@@ -23,11 +33,11 @@ const framed = (datagram, last) => {
   return Buffer.concat([length, datagram])
 }
 
-const channel = (first, replies) =>
-  Buffer.concat([
-    Buffer.from([first]),
-    ...replies.flat().map((each, index, all) => framed(each, index === all.length - 1)),
-  ])
+/** Datagrams that answer one request together. */
+const together = (replies) =>
+  Buffer.concat(replies.map((each, index, all) => framed(each, index === all.length - 1)))
+
+const channel = (first, replies) => Buffer.concat([Buffer.from([first]), together(replies)])
 
 const withFirst = (count, each) =>
   Array.from({ length: count }, (_, first) => Buffer.concat([Buffer.from([first]), each]))
@@ -45,16 +55,67 @@ const exchanges = (calls) =>
     ),
   ).flat()
 
+/** A table: its services, then the destinations of each; as columns, and in parts. */
+const tables = ['golden-6.1.txt', 'golden-7.3.txt'].flatMap((file) => {
+  const destinations = together(repliesTo(file, 'GET_DEST dump'))
+  const services = together(repliesTo(file, 'GET_SERVICE dump'))
+  return [9, 0x89, 10, 0x8a].map((call) =>
+    Buffer.concat([
+      channel(call, familyReplies),
+      ...(call % 0x80 === 9 ? [services] : []),
+      ...Array.from({ length: 3 }, () => destinations),
+    ]),
+  )
+})
+
+/** No capture has an answer about a port of fou: its header, FOU_ATTR_PORT, _AF and _TYPE. */
+const port = (type) =>
+  Buffer.from(
+    `2c00000028000000ffff000000000000010100000600010017c0000005000200020000000500040${type}000000`,
+    'hex',
+  )
+const acknowledgement = Buffer.from(`2400000002000001${'00'.repeat(28)}`, 'hex')
+
+/** A change of an address, or its announcement (native/route/addresses.h). */
+const change = (kind, family, device) => {
+  const record = Buffer.alloc(92)
+  record.writeUInt32LE(kind, 0)
+  record.writeUInt32LE(0xb, 8) // address, local and flags are present
+  record.fill(10, 12, 44)
+  record.writeUInt32LE(family, 64)
+  record.write(device, 76)
+  return record
+}
+
 const fromCaptures = {
   messages: () => [...ipvs, ...route],
   records: () => ipvs.flatMap((each) => withFirst(5, each)),
-  client: () => exchanges(10),
+  client: () => [...exchanges(12), ...tables],
   addresses: () =>
     [0, 1, 2].flatMap((call) => [
       channel(call, route),
       ...route.map((each) => channel(call, [each])),
       ...route.map((each) => Buffer.concat([channel(call, route.slice(0, 2)), framed(each, true)])),
     ]),
+  fou: () =>
+    [0, 1, 2, 3].flatMap((call) => [
+      channel(call, [acknowledgement]),
+      ...['1', '2'].map((type) =>
+        Buffer.concat([channel(call, familyReplies), together([port(type), acknowledgement])]),
+      ),
+    ]),
+  changes: () =>
+    [0, 1].flatMap((call) =>
+      [1, 2, 3].map((kind) =>
+        Buffer.concat([
+          Buffer.from([call]),
+          change(kind, 2, 'eth0'),
+          change(kind, 10, 'eth0'),
+          change(kind, 2, 'lo'),
+          change(kind, 2, 'none'),
+        ]),
+      ),
+    ),
   // Words of one operation: the command, whether it is a patch, all rows present.
   operations: () =>
     Array.from({ length: 18 }, (_, command) => {

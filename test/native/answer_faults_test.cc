@@ -167,16 +167,22 @@ void TestPatch() {
   bed.Recovers();
 }
 
+constexpr uint32_t kMaster = 1;
+
+Records MakeStop() {
+  Records stop(ipvs::OperationSize(), 0);
+  Store<uint32_t>(stop.data(), ipvs::kDelDaemon);
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset()], 1);  // the row of the state is present
+  Store<uint32_t>(&stop[ipvs::OperationServiceOffset() + offsetof(ipvs::DaemonRecord, state)],
+                  kMaster);
+  return stop;
+}
+
 // The kernel stops a daemon and says nothing; what follows is answered.
 void TestStopWithoutVerdict() {
   Bed bed;
   bed.kernel.refuse = [](uint32_t) { return EINTR; };
-  Records stop(ipvs::OperationSize(), 0);
-  Store<uint32_t>(stop.data(), ipvs::kDelDaemon);
-  constexpr uint32_t kMaster = 1;
-  Store<uint32_t>(&stop[ipvs::OperationServiceOffset()], 1);  // the row of the state is present
-  Store<uint32_t>(&stop[ipvs::OperationServiceOffset() + offsetof(ipvs::DaemonRecord, state)],
-                  kMaster);
+  const Records stop = MakeStop();
   std::vector<Outcome> outcomes;
   bed.kernel.daemons = {2};
   bed.client.Apply(stop, &outcomes);
@@ -185,6 +191,32 @@ void TestStopWithoutVerdict() {
   bed.client.Apply(stop, &outcomes);
   Check(Is(outcomes.front(), Stage::kReply, EBUSY), "and not to be: " + Describe(outcomes.front()));
   bed.Recovers();
+}
+
+// The kernel refuses to stop a daemon and then falls silent: the rest of the batch is not sent into
+// that, although the last change of the send was answered.
+void TestSilenceBehindAStop() {
+  for (const size_t others : {0, 2}) {
+    Bed bed;
+    bed.kernel.refuse = [](uint32_t fwmark) { return fwmark == 0 ? ESRCH : 0; };
+    bed.kernel.spoil = [](Replies* replies) { replies->resize(1); };
+    Records operations;
+    const auto append = [&](const Records& one) {
+      operations.insert(operations.end(), one.begin(), one.end());
+    };
+    for (size_t i = 0; i < others; ++i) append(MakeOperation(ipvs::kNewService, 1));
+    append(MakeStop());
+    append(MakeOperation(ipvs::kNewService, 2));
+    std::vector<Outcome> told;
+    bed.client.Apply(operations, &told);
+    for (size_t i = 0; i < others; ++i) {
+      Check(Is(told[i], Stage::kReply, ETIMEDOUT), "it is unknown: " + Describe(told[i]));
+    }
+    Check(Is(told[others], Stage::kKernel, ESRCH), "it is refused: " + Describe(told[others]));
+    Check(Is(told.back(), Stage::kSend, ECANCELED), "it is not sent: " + Describe(told.back()));
+    Check(bed.kernel.executed.size() == others + 1, "and not carried out");
+    bed.Recovers();
+  }
 }
 
 }  // namespace
@@ -199,5 +231,6 @@ int main() {
       TEST(AnswerWithoutContent),
       TEST(Patch),
       TEST(StopWithoutVerdict),
+      TEST(SilenceBehindAStop),
   });
 }

@@ -139,7 +139,7 @@ void TestNoSocket() {
   Bed bed;
   int error = EMFILE;
   peer::Script script = bed.kernel.script();
-  script.open = [&error] { return error; };
+  script.open = [&error](int) { return error; };
   peer::Play(script);
   Check(Is(bed.Apply({1}).front(), Stage::kSocket, EMFILE), "no socket");
   Check(Is(bed.Read(), Stage::kSocket, EMFILE), "no socket to read");

@@ -1,6 +1,8 @@
 #include "peer.h"
 
 #include <linux/netlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -59,17 +61,16 @@ size_t Open() { return state().peers.size(); }
 
 extern "C" {
 
-int __real_socket(int domain, int type, int protocol);
 int __real_close(int descriptor);
+int __real_ioctl(int descriptor, unsigned long request, void* argument);
 int __real_bind(int descriptor, const sockaddr* address, socklen_t size);
 ssize_t __real_sendto(int descriptor, const void* bytes, size_t size, int flags,
                       const sockaddr* address, socklen_t address_size);
 ssize_t __real_recvmsg(int descriptor, msghdr* header, int flags);
 
-int __wrap_socket(int domain, int type, int protocol) {
-  if (domain != AF_NETLINK) return __real_socket(domain, type, protocol);
+int __wrap_socket(int domain, int /*type*/, int /*protocol*/) {
   const std::lock_guard<std::mutex> guard(state().lock);
-  errno = state().script.open();
+  errno = state().script.open(domain);
   if (errno != 0) return -1;
   int ends[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return -1;
@@ -90,6 +91,16 @@ int __wrap_close(int descriptor) {
   return __real_close(descriptor);
 }
 
+int __wrap_ioctl(int descriptor, unsigned long request, void* argument) {
+  const std::lock_guard<std::mutex> guard(state().lock);
+  if (state().peers.count(descriptor) == 0) return __real_ioctl(descriptor, request, argument);
+  if (request == SIOCGIFFLAGS) {
+    state().script.look_for_device(static_cast<const ifreq*>(argument)->ifr_name);
+  }
+  errno = ENODEV;
+  return -1;
+}
+
 int __wrap_bind(int descriptor, const sockaddr* address, socklen_t size) {
   const std::lock_guard<std::mutex> guard(state().lock);
   return state().peers.count(descriptor) != 0 ? 0 : __real_bind(descriptor, address, size);
@@ -102,8 +113,10 @@ ssize_t __wrap_sendto(int descriptor, const void* bytes, size_t size, int flags,
   if (found == state().peers.end()) {
     return __real_sendto(descriptor, bytes, size, flags, address, address_size);
   }
+  const netlink::Bytes sent{static_cast<const uint8_t*>(bytes), size};
   std::vector<peer::Reply> replies;
-  errno = state().script.answer({static_cast<const uint8_t*>(bytes), size}, &replies);
+  errno = address->sa_family == AF_PACKET ? state().script.transmit(sent)
+                                          : state().script.answer(sent, &replies);
   if (errno != 0) return -1;
   for (const peer::Reply& reply : replies) Deliver(found->second, reply);
   return static_cast<ssize_t>(size);

@@ -1,6 +1,7 @@
-// A netlink peer that a test scripts. The linker leads the core's own socket(), bind(), sendto(),
-// recvmsg() and close() here (--wrap in CMakeLists.txt), so that what is tested is what is shipped,
-// poll() and deadlines included: behind each netlink socket lies one end of a socket pair.
+// A peer that a test scripts. The linker leads the core's own socket(), bind(), sendto(),
+// recvmsg(), ioctl() and close() here (--wrap in CMakeLists.txt), so that what is tested is what is
+// shipped, poll() and deadlines included, and nothing leaves this machine: behind each socket lies
+// one end of a socket pair.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,11 @@ struct Script {
   // that sends, one at a time, as the kernel executes requests.
   std::function<int(netlink::Bytes sent, std::vector<Reply>* replies)> answer;
   // The errno with which socket() fails, or 0.
-  std::function<int()> open = [] { return 0; };
+  std::function<int(int domain)> open = [](int) { return 0; };
+  // The errno for a frame that a packet socket sends, or 0.
+  std::function<int(netlink::Bytes frame)> transmit = [](netlink::Bytes) { return 0; };
+  // A device is asked for by name, for which the kernel may load a module; there never is one.
+  std::function<void(const char* name)> look_for_device = [](const char*) {};
 };
 
 void Play(Script script);
