@@ -4,7 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants as files } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { lstat, open, readdir, rename, unlink } from 'node:fs/promises'
+import { lstat, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { constants as system } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -18,7 +18,7 @@ interface Ownership {
 const modeOfNewFile = 0o644
 
 // Shaped as Node's own, for what the file system itself would not refuse.
-const refusal = (code: 'ELOOP' | 'EISDIR' | 'EINVAL', why: string, path: string): Error =>
+const refusal = (code: 'ELOOP' | 'EISDIR' | 'EINVAL' | 'EFBIG', why: string, path: string): Error =>
   Object.assign(new Error(`${code}: ${why}, open '${path}'`), {
     code,
     errno: -system.errno[code],
@@ -26,7 +26,7 @@ const refusal = (code: 'ELOOP' | 'EISDIR' | 'EINVAL', why: string, path: string)
     path,
   })
 
-export const symbolicLink = (path: string): Error =>
+const symbolicLink = (path: string): Error =>
   refusal('ELOOP', 'a symbolic link is not followed', path)
 
 /** An error of the file system as it is for the file that was to be written, whatever was touched. */
@@ -48,17 +48,24 @@ const notRegular = (found: Stats, path: string): Error =>
     ? refusal('EISDIR', 'illegal operation on a directory', path)
     : refusal('EINVAL', 'not a regular file', path)
 
-/** Mode and owner of the file that is there. It is not opened: opening a device may do something. */
+/**
+ * What is known of a regular file. It is not opened: opening a device may do something, opening a
+ * terminal may give it to this process, and opening a pipe lets go who waits at its other end.
+ */
+const lookAt = async (path: string, followsLinks: boolean): Promise<Stats> => {
+  const found = await (followsLinks ? stat(path) : lstat(path))
+  if (found.isSymbolicLink()) throw symbolicLink(path)
+  if (!found.isFile()) throw notRegular(found, path)
+  return found
+}
+
+/** Mode and owner of the file that is there. What is there for its users' sake is not replaced. */
 const ownershipOf = async (path: string): Promise<Ownership | undefined> => {
-  const found = await lstat(path).catch((error: unknown) => {
+  const found = await lookAt(path, false).catch((error: unknown) => {
     if (isAbsence(error)) return undefined
     throw error
   })
-  if (!found) return undefined
-  if (found.isSymbolicLink()) throw symbolicLink(path)
-  // A device or a pipe is there to be written to; replacing it would take it away.
-  if (!found.isFile()) throw notRegular(found, path)
-  return { mode: found.mode & 0o7777, uid: found.uid, gid: found.gid }
+  return found && { mode: found.mode & 0o7777, uid: found.uid, gid: found.gid }
 }
 
 const closing = async <T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> => {
@@ -97,7 +104,10 @@ const sweep = async (folder: string, start: string): Promise<void> => {
   }
 }
 
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = files
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = files
+
+/** A million and a half of the longest rules; far below what Node can hold in one text. */
+const mostBytes = 2 ** 28
 
 /** How a file is read. */
 interface Reading {
@@ -107,22 +117,20 @@ interface Reading {
 }
 
 /**
- * The text of a regular file. Whatever else the path names is refused: a pipe that nobody writes to
- * would block a thread until the process is killed. Rejects with Node's own file system errors.
+ * The text of a regular file of at most 256 MiB (`EFBIG`). Whatever else the path names is refused and
+ * not opened. Rejects with Node's own file system errors.
  */
 export const readText = async (
   path: string,
   { followsLinks, signal }: Reading,
 ): Promise<string> => {
-  const flags = O_RDONLY | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
-  const opened = open(path, flags).catch((error: unknown) => {
-    throw error instanceof Error && 'code' in error && error.code === 'ELOOP' && !followsLinks
-      ? symbolicLink(path)
-      : error
-  })
-  return closing(await opened, async (file) => {
+  await lookAt(path, followsLinks)
+  // It may have become something else since, which is not to be waited for.
+  const flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (followsLinks ? 0 : O_NOFOLLOW)
+  return closing(await open(path, flags), async (file) => {
     const found = await file.stat()
     if (!found.isFile()) throw notRegular(found, path)
+    if (found.size > mostBytes) throw refusal('EFBIG', 'larger than 256 MiB', path)
     return file.readFile({ encoding: 'utf8', ...(signal && { signal }) })
   })
 }

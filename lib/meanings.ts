@@ -281,12 +281,12 @@ const noNamespace = (request: Request, errno: number): Meaning => {
   if (errno === EPERM || errno === EACCES) {
     return {
       code: isHost(request) ? 'ERR_HOST_PERMISSION' : 'ERR_IPVS_PERMISSION',
-      why: 'entering a network namespace needs CAP_SYS_ADMIN',
+      why: 'entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it (capabilities of a child user namespace, as in a rootless container, do not count)',
     }
   }
   return {
     code: 'ERR_IPVS_NO_NETNS',
-    why: `no network namespace could be opened there: ${explain(errno)}; pass a path such as /run/netns/NAME, or an open descriptor of one`,
+    why: `no network namespace could be opened there: ${explain(errno)}; pass a path such as /run/netns/NAME, for which /proc must be mounted, or an open descriptor of one`,
   }
 }
 

@@ -1,5 +1,6 @@
 // A file of sysctl.d(5) with what was set here, so that it survives a reboot.
 
+import { IpvsError } from './errors.js'
 import { isAbsence, readText, replaceFile } from './file.js'
 import { isSameValue, settingRecords } from './setting-wants.js'
 import type { SettingRecord } from './setting-wants.js'
@@ -30,12 +31,27 @@ const textOf = async (path: string): Promise<string> =>
     throw error
   })
 
-/** Settings as they stand in our part of the file. */
+/**
+ * Linux allows devices that are called `*` or `a=b`. What reads the file would write to all devices
+ * instead, or to another one, as it takes the first `=` for the end of the name.
+ */
+const isPattern = (name: string): boolean => /[*?[\]{}\\=]/.test(name)
+
+/** Settings as they stand in our part of the file. We write no patterns, and no second `=`. */
 const parseSettings = (lines: readonly string[]): SysctlValue[] =>
   lines.flatMap((line) => {
-    const [, name, value] = /^\s*(net\.[^\s=]+)\s*=\s*(.*?)\s*$/.exec(line) ?? []
-    return name === undefined || value === undefined ? [] : [{ name, value }]
+    const [, name, value] = /^\s*(net\.[^\s=]+)\s*=\s*([^=]*?)\s*$/.exec(line) ?? []
+    return name === undefined || value === undefined || isPattern(name) ? [] : [{ name, value }]
   })
+
+const checkNames = (settings: readonly SysctlValue[]): void => {
+  const wrong = settings.find(({ name }) => isPattern(name))
+  if (!wrong) return
+  throw new IpvsError(
+    `Cannot persist ${wrong.name}: in a file of sysctl.d(5) that is no name but a pattern; none of * ? [ ] { } \\ = may be in it. Nothing was written`,
+    { code: 'ERR_HOST_REFUSED', errno: 0, command: 'sysctl' },
+  )
+}
 
 interface Group {
   readonly title: string
@@ -93,6 +109,7 @@ const persistNow = async (native: HostConnection, path: string): Promise<Persist
   const foreign = start < 0 ? lines : lines.slice(0, start)
   const own = start < 0 ? [] : lines.slice(start)
   const settings = merge(parseSettings(own), settingRecords(native))
+  checkNames(settings)
   const above = foreign.length === 1 && foreign[0] === '' ? [] : foreign
   const gap = start < 0 && above.length > 0 ? [''] : []
   await replaceFile(path, [...above, ...gap, ...header, ...format(settings), ''].join('\n'))

@@ -2,12 +2,13 @@
 // nothing but what the call is for. Needs root for the namespaces.
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 
 import t from 'tap'
+import type { Test } from 'tap'
 import { openHost, openIpvs } from 'ipvs-netlink'
 
 const folder = mkdtempSync(join(tmpdir(), 'ipvs-netlink-hostile-'))
@@ -228,6 +229,52 @@ t.test(`paths: ${notNamespaces.length} that are no network namespace are refused
     await t.rejects(openHost({ netns: path }), { code: 'ERR_IPVS_NO_NETNS' }, words)
   }
   t.equal(readFileSync(canary, 'utf8'), 'alive')
+})
+
+const inside = (...args: string[]): string =>
+  execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
+
+/** The value of a setting of each device, as the kernel says it. */
+const ignored = (): string =>
+  inside('sysctl', '-a', '-r', String.raw`^net\.ipv4\.conf\..*arp_ignore$`)
+
+/** A handle of its own sets ARP of a device of this name; then sysctl(8) reads what was persisted. */
+const persisted = async (t: Test, device: string): Promise<{ error: unknown; text: string }> => {
+  const path = join(folder, 'sysctl.conf')
+  inside('ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', 'l')
+  const setting = `net/ipv4/conf/${device}/arp_ignore`
+  const own = await openHost({ netns })
+  try {
+    await own.setSysctl(setting, 2)
+    const before = ignored()
+    const error: unknown = await own.persist(path).catch((reason: unknown) => reason)
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    if (text !== '') inside('sh', '-c', 'sysctl -q -p "$1" || true', 'sh', path)
+    t.equal(ignored(), before, `${device}: nothing but the device is as it was not`)
+    return { error, text }
+  } finally {
+    await own.close()
+    inside('ip', 'link', 'delete', device)
+    rmSync(path, { force: true })
+  }
+}
+
+t.test('devices whose names are patterns are set, and written to no file', async (t) => {
+  for (const device of ['*', 'l?', '[l]o', '{lo,l}', String.raw`\lo`, 'l=2']) {
+    const { error, text } = await persisted(t, device)
+    const named = `net.ipv4.conf.${device}.arp_ignore`
+    t.match(error, { code: 'ERR_HOST_REFUSED', errno: 0, command: 'sysctl' }, words(error))
+    t.ok(words(error).includes(`Cannot persist ${named}: `) && words(error).includes('* ? [ ]'))
+    t.equal(text, '')
+  }
+})
+
+t.test('devices whose names only look so are written', async (t) => {
+  for (const device of ['-lo', '#lo', '~root', "'l'", 'l.o']) {
+    const { error, text } = await persisted(t, device)
+    t.notOk(error instanceof Error, words(error))
+    t.ok(text.includes(`\nnet.ipv4.conf.${device.replace('.', '/')}.arp_ignore = 2\n`), device)
+  }
 })
 
 t.test('properties from a prototype are checked like own ones', async (t) => {

@@ -179,6 +179,25 @@ t.test("somebody else's lines stay as they are", async (t) => {
   t.same(readdirSync(join(path, '..')), ['90-test.conf'])
 })
 
+t.test(
+  'a pattern that stands in our part of the file goes, and is not taken for a name',
+  async (t) => {
+    const { host, path } = await makeBed(t)
+    await host.setSysctl('net.core.somaxconn', 1000)
+    await host.persist(path)
+    const text = readFileSync(path, 'utf8')
+    const patterns = [
+      '*.rp_filter = 2',
+      'l?.rp_filter = 2',
+      '[l]o.rp_filter = 2',
+      'a=b.rp_filter = 2',
+    ]
+    writeFileSync(path, text + patterns.map((each) => `net.ipv4.conf.${each}\n`).join(''))
+    await host.persist(path)
+    t.equal(readFileSync(path, 'utf8'), text)
+  },
+)
+
 t.test('nothing was set: a file that says so', async (t) => {
   const { host, path } = await makeBed(t)
   t.same(await host.persist(path), { path, settings: [] })

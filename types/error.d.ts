@@ -51,7 +51,7 @@ export type IpvsErrorCode =
   | 'ERR_HOST_ADDRESS_EXISTS'
   /** The device has no such address. */
   | 'ERR_HOST_NO_ADDRESS'
-  /** Any other refusal of the kernel. */
+  /** Any other refusal of the kernel, or a setting that no file of sysctl.d(5) can name. */
   | 'ERR_HOST_REFUSED'
 
 /** What an `IpvsError` carries beside `message` and `stack`. */

@@ -192,7 +192,9 @@ export interface Host extends AsyncDisposable {
    * starts: give another path for those of another one.
    *
    * Default path: `/etc/sysctl.d/90-ipvs-netlink.conf`. Rejects with Node's own file system errors,
-   * such as `EACCES`, or `ELOOP` for a symbolic link.
+   * such as `EACCES`, or `ELOOP` for a symbolic link; with `ERR_HOST_REFUSED`, before anything is
+   * written, for a setting of a device with one of `* ? [ ] { } \ =` in its name: the file would
+   * speak of other devices then.
    */
   persist(path?: string, options?: CallOptions): Promise<PersistedSettings>
   /**

@@ -75,7 +75,8 @@ export interface SnapshotOptions extends ReadOptions {
 export interface OpenOptions {
   /**
    * The network namespace: a path such as `/run/netns/blue` or `/proc/4711/ns/net`, or an open file
-   * descriptor (which stays the caller's). Default: the process's own. Needs CAP_SYS_ADMIN. The
+   * descriptor (which stays the caller's). Default: the process's own. Needs CAP_SYS_ADMIN in the
+   * user namespace that owns it, and a path also /proc. What is no namespace is not opened. The
    * handle keeps the namespace alive until it is closed. Wrong: `ERR_IPVS_NO_NETNS`.
    */
   readonly netns?: string | number | undefined

@@ -67,9 +67,10 @@ export interface Rules {
    */
   saveToFile(path: string, options?: CallOptions): Promise<void>
   /**
-   * {@link restore} from a file, which is read whole before anything is sent. Rejects as
-   * {@link restore}, the path in the message, and with Node's own file system errors; `EINVAL` for a
-   * pipe and whatever else is no regular file. A file that was cut short is refused with
+   * {@link restore} from a file, which is read whole before anything is sent. A symbolic link is
+   * followed. Rejects as {@link restore}, the path in the message, and with Node's own file system
+   * errors; `EINVAL` for a pipe and whatever else is no regular file, which is not opened; `EFBIG` for
+   * more than 256 MiB. A file that was cut short is refused with
    * `ERR_IPVS_BAD_RULE`: one that ends within a line (even where the rest reads as a rule) or is empty.
    * A cut exactly between two lines cannot be seen; files of {@link saveToFile} never are cut.
    */

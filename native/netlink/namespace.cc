@@ -1,9 +1,11 @@
 #include "netlink/namespace.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <exception>
@@ -31,8 +33,17 @@ Outcome Keep(Descriptor descriptor, std::shared_ptr<NetworkNamespace>* opened) {
 }  // namespace
 
 Outcome NetworkNamespace::Open(const std::string& path, std::shared_ptr<NetworkNamespace>* opened) {
-  // O_NONBLOCK: a path that is a FIFO must be refused, not waited for.
-  return Keep(Descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)), opened);
+  // O_PATH names a thing without opening it, which alone may do something: let go whoever waits to
+  // write into a pipe, arm a watchdog, give this process a terminal.
+  const Descriptor named(open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct statfs system = {};
+  if (!named.valid() || fstatfs(named.get(), &system) != 0) {
+    return Failure(Stage::kNamespace, errno);
+  }
+  if (system.f_type != NSFS_MAGIC) return Failure(Stage::kNamespace, EINVAL);
+  // Not by its path again, which may lead elsewhere by now.
+  const std::string same = "/proc/self/fd/" + std::to_string(named.get());
+  return Keep(Descriptor(open(same.c_str(), O_RDONLY | O_CLOEXEC)), opened);
 }
 
 Outcome NetworkNamespace::Open(int descriptor, std::shared_ptr<NetworkNamespace>* opened) {
