@@ -30,7 +30,7 @@ t.test('a text is the words of its bytes, and the words its canonical text', asy
       t.equal(ipv6Text(a, b, c, d), formatAddress('ipv6', address.bytes))
       t.equal(ipv6Text(a, b, c, d), formatAddress('ipv6', address.bytes), 'remembered')
     }),
-    { numRuns: 1000 },
+    { numRuns: 200 },
   )
 })
 
@@ -46,7 +46,7 @@ t.test('what is no address has no groups', async (t) => {
       t.equal(parseAddress(text) !== undefined, isAddress, text)
       if (!isAddress) t.equal(rememberedIpv6Words(text), undefined)
     }),
-    { numRuns: 3000 },
+    { numRuns: 600 },
   )
 })
 
