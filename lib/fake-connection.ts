@@ -12,12 +12,11 @@ import type {
   FakeKernel,
   FakeService,
 } from './fake-kernel.js'
-import { operationKinds } from './group.js'
 import { connectionsText, totalsText } from './fake-text.js'
 import { highWord, lowWord, Memory } from './memory.js'
 import { Stage } from './meanings.js'
 import type { KnownFailure, Missing } from './meanings.js'
-import { recordFormat, recordLayout } from './records.js'
+import { operationKinds, recordFormat, recordLayout } from './records.js'
 import type { DestinationFields, RecordTable, ServiceFields } from './records.js'
 import type {
   ColumnsReply,

@@ -8,7 +8,7 @@ import { errorFor } from './errors.js'
 import type { IpvsError, KnownFailure } from './errors.js'
 import { Memory } from './memory.js'
 import type { Missing } from './meanings.js'
-import { recordFormat } from './records.js'
+import { operationKinds, recordFormat } from './records.js'
 import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
 import { requestOf } from './requests.js'
 import type { OutcomesReply } from '../types/addon.js'
@@ -59,9 +59,6 @@ const directWriter = (): DirectWriter => {
   writer ??= new DirectWriter()
   return writer
 }
-
-/** OperationKind of native/ipvs/codec.h; 0 for a plain change. */
-export const operationKinds = { patch: 1, editIfExists: 2 } as const
 
 const kindOffset = 4
 
@@ -179,8 +176,11 @@ export class Group implements Room {
     const direct = directWriter()
     direct.forget()
     let index = from
-    for (; index < end && direct.writeNext(this, operations[index]); ++index) ++this.#count
-    direct.forget()
+    try {
+      for (; index < end && direct.writeNext(this, operations[index]); ++index) ++this.#count
+    } finally {
+      direct.forget()
+    }
     return index
   }
 

@@ -104,6 +104,9 @@ interface Field extends RowLayout {
   readonly bit: number
 }
 
+/** OperationKind of native/ipvs/codec.h; 0 for a plain change. */
+export const operationKinds = { patch: 1, editIfExists: 2 } as const
+
 /** All flags are meant. */
 export const allFlags = 0xffffffff
 

@@ -4,7 +4,7 @@
 import { commandOf } from './commands.js'
 import type { Memory } from './memory.js'
 import type { Request } from './meanings.js'
-import { recordFormat } from './records.js'
+import { operationKinds, recordFormat } from './records.js'
 import { joinAddress, keyOfFields, nameService } from './service.js'
 import { describeDaemon } from './sync.js'
 import { destinationKeyOf } from './destination.js'
@@ -70,6 +70,11 @@ export const requestOf = (memory: Memory, at: number): Request => {
   const request =
     command === 'SET_CONFIG'
       ? undefined
-      : tableRequest(command, verbOf(command, memory.word(at + 4) !== 0), memory, at)
+      : tableRequest(
+          command,
+          verbOf(command, memory.word(at + 4) === operationKinds.patch),
+          memory,
+          at,
+        )
   return request ?? change(command, () => other ?? command)
 }

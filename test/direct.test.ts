@@ -350,6 +350,34 @@ t.test('a deletion reads what it needs', async (t) => {
   t.equal(group.count, 1)
 })
 
+t.test('a batch that fails within another one leaves it nothing', async (t) => {
+  const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const fails = {
+    get address(): string {
+      service.port = 443
+      throw new Error('no address')
+    },
+  }
+  const inner = [{ op: 'addDestination', service, destination: fails }]
+  const destination = {
+    get address(): string {
+      t.throws(() => new Group().addOperations(inner, 0, 1), { message: 'no address' })
+      return '10.0.1.1'
+    },
+  }
+  const group = new Group()
+  const next = { op: 'addDestination', service, destination: { address: '10.0.1.2' } }
+  t.equal(group.addOperations([{ ...next, destination }, next], 0, 2), 2)
+  t.match(group.requestAt(0).what(), 'tcp 10.0.0.1:80')
+  t.match(group.requestAt(1).what(), 'tcp 10.0.0.1:443')
+})
+
+t.test('what is to be edited where it exists is told of as an addition', async (t) => {
+  const ipvs = createFakeIpvs()
+  const service = { protocol: 'tcp', address: '10.0.0.1', port: 80, scheduler: 'nope' } as const
+  await t.rejects(ipvs.addService(service, { ifExists: 'edit' }), /^Cannot add service tcp/)
+})
+
 t.test('a service that changed since the last piece of a batch is read again', async (t) => {
   const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
   const operations = [1, 2].map((last) => ({
