@@ -24,7 +24,7 @@ void ReadColumns(bool wide, ipvs::Client* client) {
 // As a stream does.
 void ReadPart(size_t enough, ipvs::Client* client) {
   ipvs::Records services;
-  for (const uint32_t fwmark : {7, 8}) {
+  for (const uint32_t fwmark : {7U, 8U}) {
     const ipvs::Records key = model::MakeKey(fwmark);
     services.insert(services.end(), key.begin(), key.end());
     services.resize(services.size() + ipvs::kServiceTable.record_size - key.size());

@@ -196,7 +196,7 @@ void TestStopWithoutVerdict() {
 // The kernel refuses to stop a daemon and then falls silent: the rest of the batch is not sent into
 // that, although the last change of the send was answered.
 void TestSilenceBehindAStop() {
-  for (const size_t others : {0, 2}) {
+  for (const size_t others : {0U, 2U}) {
     Bed bed;
     bed.kernel.refuse = [](uint32_t fwmark) { return fwmark == 0 ? ESRCH : 0; };
     bed.kernel.spoil = [](Replies* replies) { replies->resize(1); };

@@ -62,7 +62,7 @@ void CheckInterrupted(const RouteCall& call, size_t spoilt, size_t times) {
 void TestInterruptedDump() {
   for (const RouteCall& call : Calls()) {
     for (size_t spoilt = 0; spoilt < call.dumps; ++spoilt) {
-      for (const size_t times : {1, 7, 8}) CheckInterrupted(call, spoilt, times);
+      for (const size_t times : {1U, 7U, 8U}) CheckInterrupted(call, spoilt, times);
     }
   }
 }
