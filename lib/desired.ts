@@ -3,8 +3,8 @@
 import { describeDestination, takeDestination } from './destination.js'
 import {
   describeService,
-  keyOfFields,
   joinAddress,
+  keyOfFields,
   nameService,
   takeService,
   takeServiceKey,

@@ -26,10 +26,11 @@ const serviceChange = (command: Command, { fields }: ServiceIdentity): Change =>
 const destinationChange = (
   command: Command,
   service: ServiceIdentity,
-  destination: Pick<DestinationIdentity, 'fields'>,
+  destination: DestinationIdentity,
 ): Change => ({ command, service: service.fields, destination: destination.fields })
 
-const ofDestination = { defaultTimeout: 0, keepsScheduler: false }
+/** A destination has neither. */
+const patchOfDestination = { defaultTimeout: 0, keepsScheduler: false }
 
 const onService =
   (command: Command, take: typeof takeService): Prepare =>
@@ -58,7 +59,7 @@ const patchDestination: Prepare = ({ service, destination, changes }, path) => {
     command: 'SET_DEST',
     service: identity.fields,
     destination: fields,
-    patch: ofDestination,
+    patch: patchOfDestination,
   }
 }
 
