@@ -276,10 +276,7 @@ export class DirectWriter {
     if (!isWhole) return false
     const places = this.#places
     const { place: at, words } = room
-    // The header, see native/ipvs/codec.h.
-    words[at] = command
-    words[at + 1] = 0
-    this.#writeKey(words, at, service)
+    this.#writeStart(words, at, command, service)
     words[at + places.family] = service.family
     if (four) writeIpv6(words, at + places.address, four)
     else words[at + places.address] = word
@@ -309,9 +306,7 @@ export class DirectWriter {
     if (!isPlain) return false
     const places = this.#places
     const { place: at, words } = room
-    words[at] = command
-    words[at + 1] = 0
-    this.#writeKey(words, at, service)
+    this.#writeStart(words, at, command, service)
     words[at + places.servicePresent] =
       service.fwmark === 0 ? places.wholeAddressBits : places.wholeFwmarkBits
     words.set(name, at + places.scheduler)
@@ -324,8 +319,11 @@ export class DirectWriter {
     return true
   }
 
-  #writeKey(words: Uint32Array, at: number, service: PlainService): void {
+  /** The header (native/ipvs/codec.h), and the service as a key. */
+  #writeStart(words: Uint32Array, at: number, command: number, service: PlainService): void {
     const places = this.#places
+    words[at] = command
+    words[at + 1] = 0
     words[at + places.serviceFamily] = service.family
     if (service.fwmark !== 0) {
       words[at + places.servicePresent] = places.fwmarkKey
