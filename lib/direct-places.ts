@@ -3,82 +3,54 @@
 import { recordFormat } from './records.js'
 import type { DestinationFields, ServiceFields } from './records.js'
 
-/** In words; what ends with Bits or Key is the first word of a record with these fields. */
-export type Places = Readonly<
-  Record<
-    | 'servicePresent'
-    | 'addressKey'
-    | 'fwmarkKey'
-    | 'wholeAddressBits'
-    | 'wholeFwmarkBits'
-    | 'serviceFamily'
-    | 'protocol'
-    | 'serviceAddress'
-    | 'servicePort'
-    | 'fwmark'
-    | 'scheduler'
-    | 'flags'
-    | 'timeout'
-    | 'netmask'
-    | 'destinationPresent'
-    | 'keyBits'
-    | 'allBits'
-    | 'tunBits'
-    | 'family'
-    | 'address'
-    | 'port'
-    | 'forwarding'
-    | 'weight'
-    | 'upperThreshold'
-    | 'lowerThreshold'
-    | 'tunnelType'
-    | 'tunnelPort'
-    | 'tunnelFlags',
-    number
-  >
->
+const inService = (name: keyof ServiceFields): number => {
+  const { operation, service } = recordFormat()
+  return (operation.service + service.offset(name)) >> 2
+}
 
-/** Where things go in a record, in words, and which rows it then has. */
-export const makePlaces = (): Places => {
-  const { operation, service, destination } = recordFormat()
-  const servicePlace = (name: keyof ServiceFields): number =>
-    (operation.service + service.offset(name)) >> 2
-  const place = (name: keyof DestinationFields): number =>
-    (operation.destination + destination.offset(name)) >> 2
-  const addressKey = service.bits('family', 'protocol', 'address', 'port')
-  const fwmarkKey = service.bits('family', 'fwmark')
-  const settings = service.bits('scheduler', 'flags', 'timeout', 'netmask')
-  const key = destination.bits('family', 'address', 'port')
-  const all = key | destination.bits('forwarding', 'weight', 'upperThreshold', 'lowerThreshold')
-  return {
-    servicePresent: operation.service >> 2,
-    addressKey,
-    fwmarkKey,
-    wholeAddressBits: addressKey | settings,
-    wholeFwmarkBits: fwmarkKey | settings,
-    serviceFamily: servicePlace('family'),
-    protocol: servicePlace('protocol'),
-    serviceAddress: servicePlace('address'),
-    servicePort: servicePlace('port'),
-    fwmark: servicePlace('fwmark'),
-    scheduler: servicePlace('scheduler'),
-    flags: servicePlace('flags'),
-    timeout: servicePlace('timeout'),
-    netmask: servicePlace('netmask'),
-    destinationPresent: operation.destination >> 2,
-    keyBits: key,
-    allBits: all,
-    // What has tun forwarding and names no tunnel has the plain one.
-    tunBits: all | destination.bits('tunnelType', 'tunnelPort', 'tunnelFlags'),
-    family: place('family'),
-    address: place('address'),
-    port: place('port'),
-    forwarding: place('forwarding'),
-    weight: place('weight'),
-    upperThreshold: place('upperThreshold'),
-    lowerThreshold: place('lowerThreshold'),
-    tunnelType: place('tunnelType'),
-    tunnelPort: place('tunnelPort'),
-    tunnelFlags: place('tunnelFlags'),
-  }
+const inDestination = (name: keyof DestinationFields): number => {
+  const { operation, destination } = recordFormat()
+  return (operation.destination + destination.offset(name)) >> 2
+}
+
+const serviceBits = (...names: (keyof ServiceFields)[]): number =>
+  recordFormat().service.bits(...names)
+
+const destinationBits = (...names: (keyof DestinationFields)[]): number =>
+  recordFormat().destination.bits(...names)
+
+/** In words; what ends with Key or Bits is the first word of a record with these fields. */
+export class Places {
+  readonly servicePresent = recordFormat().operation.service >> 2
+  readonly addressKey = serviceBits('family', 'protocol', 'address', 'port')
+  readonly fwmarkKey = serviceBits('family', 'fwmark')
+  readonly #settings = serviceBits('scheduler', 'flags', 'timeout', 'netmask')
+  readonly wholeAddressBits = this.addressKey | this.#settings
+  readonly wholeFwmarkBits = this.fwmarkKey | this.#settings
+  readonly serviceFamily = inService('family')
+  readonly protocol = inService('protocol')
+  readonly serviceAddress = inService('address')
+  readonly servicePort = inService('port')
+  readonly fwmark = inService('fwmark')
+  readonly scheduler = inService('scheduler')
+  readonly flags = inService('flags')
+  readonly timeout = inService('timeout')
+  readonly netmask = inService('netmask')
+
+  readonly destinationPresent = recordFormat().operation.destination >> 2
+  readonly keyBits = destinationBits('family', 'address', 'port')
+  readonly allBits =
+    this.keyBits | destinationBits('forwarding', 'weight', 'upperThreshold', 'lowerThreshold')
+  /** What has tun forwarding and names no tunnel has the plain one. */
+  readonly tunBits = this.allBits | destinationBits('tunnelType', 'tunnelPort', 'tunnelFlags')
+  readonly family = inDestination('family')
+  readonly address = inDestination('address')
+  readonly port = inDestination('port')
+  readonly forwarding = inDestination('forwarding')
+  readonly weight = inDestination('weight')
+  readonly upperThreshold = inDestination('upperThreshold')
+  readonly lowerThreshold = inDestination('lowerThreshold')
+  readonly tunnelType = inDestination('tunnelType')
+  readonly tunnelPort = inDestination('tunnelPort')
+  readonly tunnelFlags = inDestination('tunnelFlags')
 }

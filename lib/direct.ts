@@ -5,7 +5,7 @@
 
 import { familyNumbers, familyOf } from './address.js'
 import { commands } from './commands.js'
-import { makePlaces } from './direct-places.js'
+import { Places } from './direct-places.js'
 import { ipv4Word, rememberedIpv4Word } from './ipv4.js'
 import { ipv6Words, rememberedIpv6Words } from './ipv6.js'
 import type { Ipv6Words } from './ipv6.js'
@@ -208,7 +208,7 @@ const writeIpv6 = (words: Uint32Array, at: number, [a, b, c, d]: Ipv6Words): voi
  * set, the rest of an IPv4 address's room, and the part of the header that is about patches.
  */
 export class DirectWriter {
-  readonly #places = makePlaces()
+  readonly #places = new Places()
   // The service taken last. Within a batch many changes in a row are of one service.
   #value: unknown
   #service: PlainService | undefined
