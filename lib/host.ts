@@ -46,6 +46,10 @@ const forwardSettings = {
   ipv6: ['ipv6', 'conf', 'all', 'forwarding'],
 } as const
 
+/** `all` is suppressed in any case, and may be named. */
+const takeArpDevice = (value: unknown, path: string): string =>
+  value === 'all' ? value : takeDevice(value, path)
+
 class HostHandle implements Host {
   readonly #handle: Handle<HostConnection>
   #last: Promise<unknown> = Promise.resolve()
@@ -133,7 +137,7 @@ class HostHandle implements Host {
     devices: string | readonly string[],
     options?: CallOptions,
   ): Promise<ArpState[]> {
-    const names = takeList(devices, 'devices', takeDevice)
+    const names = takeList(devices, 'devices', takeArpDevice)
     return this.#call('arpSuppression', options, (native) => arpSuppression(native, names))
   }
 
@@ -141,7 +145,7 @@ class HostHandle implements Host {
     devices: string | readonly string[],
     options?: CallOptions,
   ): Promise<ArpState[]> {
-    const names = takeList(devices, 'devices', takeDevice)
+    const names = takeList(devices, 'devices', takeArpDevice)
     return this.#call('suppressArp', options, (native) => suppressArp(native, names))
   }
 

@@ -106,6 +106,9 @@ export const takeAddress = (value: unknown, path: string): Address => {
   return address
 }
 
+/** Of folders of settings. The kernel lets no device have settings under these names (sysctl_dev_name_is_allowed). */
+const notDevices: readonly string[] = ['all', 'default']
+
 /** The name of a network device, as the kernel allows it. */
 export const takeDevice = (value: unknown, path: string): string => {
   const allowed = "the name of a network device: 1 to 15 characters without blanks, '/' or ':'"
@@ -113,6 +116,9 @@ export const takeDevice = (value: unknown, path: string): string => {
   // eslint-disable-next-line no-control-regex -- control characters are what it refuses
   const legal = /^[^\s/:\u0000-\u001f]+$/.test(value) && value !== '.' && value !== '..'
   if (!legal || Buffer.byteLength(value) > 15) throw wrongValue(path, allowed, value)
+  if (notDevices.includes(value)) {
+    throw wrongValue(path, 'a single device, and this stands for many of them', value)
+  }
   return value
 }
 

@@ -128,16 +128,30 @@ const devices = [
   'lo\n',
   'lo eth0',
   ' lo',
+  // They stand for others: what is written there, the kernel writes to other devices, too.
+  'all',
+  'default',
   'x'.repeat(16),
   'ü'.repeat(8),
   ...notTexts,
 ]
+const alone = devices.filter((value) => !Array.isArray(value))
 refuses('devices of addresses', devices.filter(Boolean), async (value) => host.listAddresses(value))
 refuses('devices of VIPs', devices, async (device) => host.addVip({ address: '10.0.0.1', device }))
 refuses(
   'devices whose ARP is suppressed',
-  devices.filter((value) => !Array.isArray(value)),
+  // It is suppressed there in any case.
+  alone.filter((value) => value !== 'all'),
   async (value) => host.suppressArp(value),
+)
+refuses('devices of real servers', alone, async (device) =>
+  host.prepareRealServer({ forwarding: 'dr', vip: '10.0.0.1', device }),
+)
+refuses('devices of directors', alone, async (device) =>
+  host.prepareDirector({ forwarding: 'dr', vip: '10.0.0.1', device }),
+)
+refuses('devices of a diagnosis', alone, async (device) =>
+  host.diagnose({ role: 'realServer', forwarding: 'dr', vip: '10.0.0.1', device }),
 )
 refuses('devices of daemons', devices, async (value) =>
   ipvs.startSyncDaemon({ role: 'master', interface: value }),

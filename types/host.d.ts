@@ -160,7 +160,10 @@ export interface Host extends AsyncDisposable {
    * and then rejects with the error of the first that failed.
    */
   deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void>
-  /** Reads what is effective for ARP on devices. Rejects with `ERR_HOST_NO_DEVICE`. */
+  /**
+   * Reads what is effective for ARP on devices, of which one may be `all`. Rejects with
+   * `ERR_HOST_NO_DEVICE`.
+   */
   arpSuppression(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
    * Keeps this machine from answering ARP for addresses on `lo` and from announcing them:
