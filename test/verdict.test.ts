@@ -62,8 +62,10 @@ t.test('the event loop is held', async (t) => {
   t.same(faultsOf(held(2500, 1500), underWay), [], 'the machine halts')
   t.same(faultsOf(held(20, 40), underWay), [], 'the machine is slow')
   t.match(faultsOf(held(2500, 40), underWay), [/held/])
-  const now = changed((sample, n) => (n % 3 === 0 ? { delay: sample.delay + 500 } : {}))
-  t.same(faultsOf(now, underWay), [], 'now and then')
+  const oneIn = (many: number): Sample[] =>
+    changed((sample, n) => (n % many === 0 ? { delay: sample.delay + 500 } : {}))
+  t.same(faultsOf(oneIn(20), underWay), [], 'now and then')
+  t.match(faultsOf(oneIn(7), underWay), [/held/], 'often')
 })
 
 t.test('a few samples say nothing', async (t) => {

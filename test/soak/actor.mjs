@@ -31,11 +31,8 @@ const keyOf = (actor, n) =>
     ? { fwmark: 1000 * (actor + 1) + n }
     : { protocol: 'tcp', address: `10.9.0.${actor + 1}`, port: 1000 + n }
 
-const nameOf = ({ fwmark, address, port }) => fwmark ?? `${address}:${port}`
-
-/** Whether an actor made it. */
-export const isActors = ({ fwmark, address }) =>
-  fwmark === undefined ? address.startsWith('10.9.0.') : fwmark < 900_000
+const ruleOf = ({ fwmark, address, port }) =>
+  fwmark === undefined ? `-t ${address}:${port}` : `-f ${fwmark}`
 
 export class Actor {
   #model = new Map()
@@ -167,30 +164,17 @@ export class Actor {
     }
   }
 
-  /** What the kernel must have of this actor: a sorted line for each entry. */
+  /** What `ipvsadm -Sn` must print of this actor. */
   expected() {
-    return linesOf(
-      [...this.#model].map(([key, { scheduler, timeout, destinations }]) => ({
-        ...key,
-        scheduler,
-        ...(timeout > 0 && { persistence: { timeout } }),
-        destinations: [...destinations].map(([address, weight]) => ({ address, weight })),
-      })),
-    )
+    return [...this.#model].flatMap(([key, { scheduler, timeout, destinations }]) => [
+      `-A ${ruleOf(key)} -s ${scheduler}${timeout > 0 ? ` -p ${timeout}` : ''}`,
+      ...[...destinations].map(
+        ([address, weight]) => `-a ${ruleOf(key)} -r ${address}:80 -m -w ${weight}`,
+      ),
+    ])
   }
 
   async close() {
     await this.#calls.close()
   }
 }
-
-/** The same of services as they are read from the kernel. */
-export const linesOf = (services) =>
-  services
-    .flatMap((service) => [
-      `${nameOf(service)} ${service.scheduler} ${service.persistence?.timeout ?? 0}`,
-      ...service.destinations.map(
-        ({ address, weight }) => `${nameOf(service)} ${address} ${weight}`,
-      ),
-    ])
-    .sort()

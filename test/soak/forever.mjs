@@ -5,8 +5,11 @@ import { host, openHost, openIpvs } from 'ipvs-netlink'
 const other = await openHost({ netns: workerData })
 const table = await openIpvs({ netns: workerData })
 for (let n = 0; ; ++n) {
-  const calls = [other.listAddresses(), table.snapshot(), host.getSysctl('net.ipv4.ip_forward')]
-  const change = table.addService({ fwmark: 1 + (n % 9) }, { ifExists: 'edit' })
-  await Promise.allSettled([...calls, change])
-  if (n === 0) parentPort.postMessage('works')
+  const calls = await Promise.allSettled([
+    other.listAddresses(),
+    host.getSysctl('net.ipv4.ip_forward'),
+    table.snapshot(),
+    table.addService({ fwmark: 1 + (n % 9) }, { ifExists: 'edit' }),
+  ])
+  if (n === 0) parentPort.postMessage(calls.map(({ status }) => status === 'fulfilled'))
 }

@@ -7,7 +7,15 @@
 
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -173,6 +181,11 @@ const lookAtRuins = () => {
   expect(possible.rules.includes(rulesFile), 'a damaged file of rules', rulesFile)
   const settings = readFileSync(at(files.settings), 'utf8')
   expect(possible.settings.includes(settings), 'a damaged file of settings', settings)
+  // A start that is killed early has not written it yet.
+  const text = existsSync(at(files.profile))
+    ? readFileSync(at(files.profile), 'utf8')
+    : rightProfile
+  expect(text === rightProfile, 'a damaged file of the preparation', text)
   const left = leftFiles()
   caught.save += left.filter((file) => !seen.has(file)).length
   left.forEach((file) => seen.add(file))
@@ -288,6 +301,12 @@ const late = await openHost()
 await late.persist(at(files.profile))
 await Promise.all([other.close(), otherHost.close(), late.close()])
 expect(leftFiles().length === 0, 'temporary files are left', leftFiles())
+
+// A long run that met nothing of a kind says nothing of it.
+if (mostKills >= 100) {
+  expect(kill === mostKills, 'there was no time for all kills', { mostKills })
+  expect(!Object.values(caught).includes(0), 'kills that met nothing of a kind', caught)
+}
 
 const seconds = Math.round((performance.now() - started) / 1000)
 const result = {

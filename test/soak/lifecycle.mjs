@@ -7,6 +7,8 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 
 import { host, ipvs, openHost, openIpvs } from 'ipvs-netlink'
@@ -35,6 +37,14 @@ const hasIpvs = await ipvs.info().then(
 )
 
 const descriptors = () => readdirSync('/proc/self/fd').length
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc')
+/** Of what JavaScript holds, in KiB. */
+const heap = () => {
+  collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return Math.round((heapUsed + external) / 1024)
+}
 const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1])
 
 /**
@@ -45,8 +55,7 @@ const repeat = async (what, times, width, room, once) => {
   const started = performance.now()
   const marks = []
   const measure = () => {
-    globalThis.gc?.()
-    marks.push({ descriptors: descriptors(), residentKiB: resident() })
+    marks.push({ descriptors: descriptors(), heapKiB: heap(), residentKiB: resident() })
   }
   let done = 0
   const part = async (limit) => {
@@ -63,7 +72,9 @@ const repeat = async (what, times, width, room, once) => {
   const seconds = Math.round((performance.now() - started) / 100) / 10
   console.log(JSON.stringify({ what, times, seconds, hasIpvs, first, last }))
   if (last.descriptors > first.descriptors + room) throw new Error(`${what}: descriptors leak`)
-  // A leak of a hundred bytes a call would show in all but the smallest runs.
+  // Of 9,000 handles that is 230 bytes each.
+  if (last.heapKiB > first.heapKiB + 2048) throw new Error(`${what}: the heap grows`)
+  // What is not the heap's would show when it is 20 bytes a call, 2,000 a handle or 19,000 a thread.
   const isLeak = 1024 * last.residentKiB > mayGrowTo(1024 * first.residentKiB)
   if (isLeak) throw new Error(`${what}: memory leaks`)
 }
@@ -94,25 +105,52 @@ const calls = [
   () => machine.getSysctl('net.ipv4.ip_forward'),
   () => table.addService({ fwmark: 1 }),
 ]
+const isSetting = (kind) => kind === 6
+/** What a call of each kind must answer: the last one adds what is there. */
+const rightAnswer = (kind) => {
+  if (isSetting(kind)) return 'done'
+  if (!hasIpvs) return 'ERR_IPVS_NOT_AVAILABLE'
+  return kind === calls.length - 1 ? 'ERR_IPVS_SERVICE_EXISTS' : 'done'
+}
+const answerOf = async (call) =>
+  call.then(
+    () => 'done',
+    (error) => error.code ?? String(error),
+  )
+const mustBe = (what, told, right) => {
+  if (told !== right) throw new Error(`${what}: ${told} instead of ${right}`)
+}
 // A handle keeps the two sockets of as many readers as there ever were at once, but of no more than 4
 // (native/ipvs/client.cc); one socket is there after the first tenth.
-await repeat('call', Number(values.calls), 256, 7, async (n) =>
-  calls[n % calls.length](n).catch(() => {}),
-)
+await repeat('call', Number(values.calls), 256, 7, async (n) => {
+  const kind = n % calls.length
+  mustBe(`call ${n}, of kind ${kind}`, await answerOf(calls[kind](n)), rightAnswer(kind))
+})
 // As a controller with a large table sends them, over and over.
 const changes = Array.from({ length: 512 }, (_, n) => ({
   op: ['addDestination', 'editDestination', 'addDestination', 'deleteDestination'][n % 4],
   service: key,
   destination: { address: `10.0.${n >> 8}.${n & 252}`, port: 80 },
 }))
-await repeat('batch of 512 changes', Number(values.batches), 3, 0, async () => table.batch(changes))
+const rightOutcome = (n) => {
+  if (!hasIpvs) return 'ERR_IPVS_NOT_AVAILABLE'
+  return n % 4 === 2 ? 'ERR_IPVS_DESTINATION_EXISTS' : 'done'
+}
+// Three at once, whose changes take turns as wholes.
+await repeat('batch of 512 changes', Number(values.batches), 3, 0, async () => {
+  const outcomes = await table.batch(changes)
+  outcomes.forEach(({ ok, error }, n) => {
+    mustBe(`change ${n} of a batch`, ok ? 'done' : error.code, rightOutcome(n))
+  })
+})
 await Promise.all([table.close(), machine.close()])
 if (descriptors() !== before) throw new Error('closed handles leave descriptors behind')
 
 const file = new URL('forever.mjs', import.meta.url)
 await repeat('worker thread terminated in mid-call', Number(values.workers), 2, 0, async (n) => {
   const worker = new Worker(file, { workerData: netns })
-  await once(worker, 'message')
+  const [succeeded] = await once(worker, 'message')
+  mustBe(`calls of worker thread ${n}`, succeeded.join(), [true, true, hasIpvs, hasIpvs].join())
   await new Promise((resolve) => setTimeout(resolve, n % 5))
   await worker.terminate()
 })

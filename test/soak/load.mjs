@@ -1,5 +1,7 @@
 // Several handles and worker threads change one table, while another process edits it with ipvsadm
-// and requests pass through it. At the end the kernel's table must be what each of them expects.
+// and requests pass through it. At the end the kernel's table, as ipvsadm prints it, must be what each of
+// them expects, and nothing else. Each changes entries of its own: a patch is no atomic change, so
+// of two of one entry the later one may undo the other (types/ipvs.d.ts says so).
 //
 //   node test/soak/load.mjs [--changes N] [--seconds S] [--handles N] [--workers N] [--size N]
 //                           [--rate N] [--pause MS] [--out DIR]
@@ -13,7 +15,7 @@
 // for longer than the machine explains: see verdict.mjs. A run of less than 12 samples, which are a second
 // apart or more, is too short for the latter two.
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
@@ -27,7 +29,7 @@ import { Worker } from 'node:worker_threads'
 
 import { host, ipvs } from 'ipvs-netlink'
 
-import { Actor, isActors, linesOf } from './actor.mjs'
+import { Actor } from './actor.mjs'
 import { drawCurve } from './curve.mjs'
 import { delayOf, faultsOf } from './verdict.mjs'
 
@@ -56,17 +58,26 @@ const [changes, seconds, handles, workers, size, rate, rest] = [
 const web = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
 const foreignMark = 900_000
 
+/** The kernel's table, as another program reads it. */
+const rulesNow = () =>
+  execFileSync('ipvsadm', ['-Sn'], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .sort()
+
+const webRules = []
+
 /** Requests through a service of the table that nobody else touches. */
 const startTraffic = async (state) => {
   const server = createServer((_, response) => response.end('page'))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
   await host.addVip({ address: web.address })
   await ipvs.addService({ ...web, scheduler: 'rr' })
-  await ipvs.addDestination(web, {
-    address: '127.0.0.1',
-    port: server.address().port,
-    forwarding: 'nat',
-  })
+  await ipvs.addDestination(web, { address: '127.0.0.1', port, forwarding: 'nat' })
+  const rule = `-t ${web.address}:${web.port}`
+  webRules.push(`-A ${rule} -s rr`, `-a ${rule} -r 127.0.0.1:${port} -m -w 1`)
   const ask = async () => {
     while (state.going) {
       const page = await new Promise((resolve) => {
@@ -189,8 +200,9 @@ await sleep(500)
 collect()
 const after = process.memoryUsage().rss
 
-const kernel = linesOf((await ipvs.snapshot()).filter(isActors))
+const kernel = rulesNow()
 const expected = [
+  ...webRules,
   ...actors.flatMap((actor) => actor.expected()),
   ...threads.flatMap(({ report }) => report.expected),
 ].sort()

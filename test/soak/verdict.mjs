@@ -9,8 +9,9 @@
 // fails nobody. Else a turn may take 40 ms, half of which is the timer that measures, and 0.12 ms for each
 // change that the handles have under way together, which is what it takes on an emulated processor when all
 // bursts are made in one turn. Were they sent from it, too, what the kernel does would come on top: as much again
-// for most changes, 6 to 27 ms for a scheduler's. Each interval is judged by its own delays, and most must hold;
-// where the idle thread is late in most of them, a loop that is held no longer than three times that is not seen.
+// for most changes, 6 to 27 ms for a scheduler's. Each interval is judged by its own delays, and nine in ten must
+// hold (of 89 on a machine with nothing else to do, 88 did); where the idle thread is late in most of them, a loop
+// that is held no longer than three times that is not seen.
 
 /**
  * @typedef {object} Sample
@@ -65,7 +66,7 @@ export const faultsOf = (curve, underWay) => {
   return [
     ...(last > first ? [`descriptors leak: ${first}, at the end ${last}`] : []),
     ...(after > mayGrowTo(before) ? [`memory leaks: ${before}, at the end ${after} bytes`] : []),
-    ...(2 * late.length > settled.length
+    ...(10 * late.length > settled.length
       ? [`the event loop is held in ${late.length} of ${settled.length} intervals`]
       : []),
   ]
