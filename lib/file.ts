@@ -15,6 +15,7 @@ interface Ownership {
   readonly gid: number
 }
 
+/** Without what the umask denies. */
 const modeOfNewFile = 0o644
 
 // Shaped as Node's own, for what the file system itself would not refuse.
@@ -81,7 +82,7 @@ const fill = async (file: FileHandle, text: string, old: Ownership | undefined):
   const own = await file.stat()
   if (old && (own.uid !== old.uid || own.gid !== old.gid)) await file.chown(old.uid, old.gid)
   // After the owner, whose change takes some bits of the mode away.
-  await file.chmod(old?.mode ?? modeOfNewFile)
+  if (old) await file.chmod(old.mode)
   await file.sync()
 }
 
@@ -140,7 +141,9 @@ const replace = async (path: string, text: string): Promise<void> => {
   const folder = dirname(path)
   const start = startOfTemporary(path)
   const temporary = join(folder, `${start}${randomBytes(12).toString('hex')}.tmp`)
-  const created = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+  // Nobody is to read it before it has its own mode.
+  const mode = old ? 0o600 : modeOfNewFile
+  const created = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
   try {
     await closing(created, (file) => fill(file, text, old))
     await rename(temporary, path)
@@ -154,7 +157,7 @@ const replace = async (path: string, text: string): Promise<void> => {
 
 /**
  * Writes a file whole: a new one beside it, which is on the disk before it takes the name. A file
- * that exists keeps its mode and owner, a new one gets mode 0644. Refused are a symbolic link
+ * that exists keeps its mode and owner, a new one gets mode 0644 without what the umask denies. Refused are a symbolic link
  * (`ELOOP`) and whatever else is no regular file. Rejects with Node's own file system errors, which
  * name this path, and leaves the old file as it was then (unless only the folder could not be brought
  * to the disk). A process that is killed may leave the new one beside it; ten minutes later and more,

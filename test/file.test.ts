@@ -15,16 +15,22 @@ import type { Test } from 'tap'
 
 import { readText, replaceFile } from '#lib/file'
 
-t.test('a new file has the text, mode 0644 and nothing beside it', async (t) => {
-  const folder = t.testdir()
-  const path = join(folder, 'new')
-  const mask = process.umask(0o077)
-  t.teardown(() => process.umask(mask))
-  await replaceFile(path, 'größe\n')
-  t.equal(readFileSync(path, 'utf8'), 'größe\n')
-  t.equal(statSync(path).mode & 0o7777, 0o644)
-  t.same(readdirSync(folder), ['new'])
-})
+for (const [mask, mode] of [
+  [0o022, 0o644],
+  [0, 0o644],
+  [0o077, 0o600],
+] as const) {
+  t.test(`with umask ${mask.toString(8)} a new file has mode ${mode.toString(8)}`, async (t) => {
+    const folder = t.testdir()
+    const path = join(folder, 'new')
+    const before = process.umask(mask)
+    t.teardown(() => process.umask(before))
+    await replaceFile(path, 'größe\n')
+    t.equal(readFileSync(path, 'utf8'), 'größe\n')
+    t.equal(statSync(path).mode & 0o7777, mode)
+    t.same(readdirSync(folder), ['new'], 'and nothing is beside it')
+  })
+}
 
 t.test('a file that exists is another one then, with its mode and owner', async (t) => {
   const path = join(t.testdir({ old: 'a text that is longer than the new one' }), 'old')

@@ -187,10 +187,11 @@ export interface Host extends AsyncDisposable {
   /**
    * Writes the settings that were set through this handle, and those that its preparations found as
    * they are to be, to a file of sysctl.d(5), which the system reads when it starts, so that they
-   * survive a reboot; not what {@link Preparation.undo} put back, and no addresses. The file says which lines are this package's: there, earlier settings stay
-   * unless they were set anew or put back, so that nothing is lost when the program that set them is
-   * started again; whatever stands above is left as it is. The file is replaced in one step and
-   * keeps its mode and owner. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`
+   * survive a reboot; not what {@link Preparation.undo} put back, and no addresses. The file says which
+   * lines are this package's: there, earlier settings stay unless they were set anew or put back, so that
+   * nothing is lost when the program that set them is started again; whatever stands above is left as it
+   * is. The file is replaced in one step and keeps its mode and owner; a new one gets mode 0644 without
+   * what the umask denies. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`
    * if there are settings of IPVS, and the settings are applied to the namespace in which the system
    * starts: give another path for those of another one.
    *

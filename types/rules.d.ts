@@ -62,7 +62,7 @@ export interface Rules {
    * {@link save} into a file that ipvsadm-restore(8) reads as well, so that the table survives a reboot.
    * The file is written beside the old one, brought to the disk, and takes its name in one step: there
    * is always the old one or the new one, whole. An existing file keeps its mode and owner, a new one
-   * gets mode 0644. A table without services is an empty line. Rejects as {@link save}, and with Node's
+   * gets mode 0644 without what the umask denies. A table without services is an empty line. Rejects as {@link save}, and with Node's
    * own file system errors (`EACCES`, `ENOENT`); `ELOOP` for a symbolic link, which is not followed.
    */
   saveToFile(path: string, options?: CallOptions): Promise<void>
