@@ -62,7 +62,7 @@ t.test('CAP_NET_ADMIN alone is enough, without root', async (t) => {
   t.match(otherHost, /^ERR_HOST_PERMISSION .*CAP_SYS_ADMIN/)
   t.same(await bed.rules(), ['-A -f 7 -s wlc'])
   const shown = await bed.inside('ip', '-o', 'address', 'show')
-  t.same(shown.match(/10\.0\.0\.\d+/g), ['10.0.0.9', '10.0.0.8'])
+  t.same(shown.match(/10\.0\.0\.\d+/g), ['10.0.0.9', '10.0.0.6', '10.0.0.8'])
   const paths = ['conf.k0.arp_ignore', 'conf.all.arp_announce', 'vs.conntrack', 'ip_forward']
   const values = paths.map((path) => `net.ipv4.${path}`)
   t.equal(await bed.inside('sysctl', '-n', ...values), '1\n2\n1\n1\n')
