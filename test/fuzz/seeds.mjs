@@ -68,13 +68,7 @@ const tables = ['golden-6.1.txt', 'golden-7.3.txt'].flatMap((file) => {
   )
 })
 
-/** No capture has an answer about a port of fou: its header, FOU_ATTR_PORT, _AF and _TYPE. */
-const port = (type) =>
-  Buffer.from(
-    `2c00000028000000ffff000000000000010100000600010017c0000005000200020000000500040${type}000000`,
-    'hex',
-  )
-const acknowledgement = Buffer.from(`2400000002000001${'00'.repeat(28)}`, 'hex')
+const fou = 'fou-6.12.txt'
 
 /** A change of an address, or its announcement (native/route/addresses.h). */
 const change = (kind, family, device) => {
@@ -97,13 +91,13 @@ const fromCaptures = {
       ...route.map((each) => channel(call, [each])),
       ...route.map((each) => Buffer.concat([channel(call, route.slice(0, 2)), framed(each, true)])),
     ]),
+  // A port is asked for, opened, closed and looked at.
   fou: () =>
-    [0, 1, 2, 3].flatMap((call) => [
-      channel(call, [acknowledgement]),
-      ...['1', '2'].map((type) =>
-        Buffer.concat([channel(call, familyReplies), together([port(type), acknowledgement])]),
-      ),
-    ]),
+    [0, 1, 2, 3].flatMap((call) =>
+      ['ADD 6080 gue', 'ADD 6080 gue again', 'GET 6080', 'GET 5555', 'GET 6081 of IPv6', 'GET 6082']
+        .map((title) => together(repliesTo(fou, title)))
+        .map((replies) => Buffer.concat([channel(call, repliesTo(fou, 'GETFAMILY fou')), replies])),
+    ),
   changes: () =>
     [0, 1].flatMap((call) =>
       [1, 2, 3].map((kind) =>
