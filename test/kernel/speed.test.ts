@@ -106,7 +106,7 @@ const mainThreadRan = (): number => {
 t.test('while a long table is read and changed, others have their turn', async (t) => {
   const [busy, other] = [await makeBed(t), await makeBed(t)]
   await busy.ipvs.addService(tcp)
-  const many = Array.from({ length: 3000 }, (_, index): Operation => {
+  const many = Array.from({ length: 6000 }, (_, index): Operation => {
     const address = `127.1.${index >> 8}.${index & 255}`
     return { op: 'addDestination', service: tcp, destination: { address } }
   })
@@ -138,10 +138,10 @@ t.test('while a long table is read and changed, others have their turn', async (
   }
   await calling
   const { user, system } = process.cpuUsage(before)
-  t.equal((await adding)[0]?.destinations.length, 3000)
+  t.equal((await adding)[0]?.destinations.length, 6000)
   t.ok(calls > 3, `another handle was called ${calls} times meanwhile`)
-  // The kernel searches a list at each addition: the last of the 24 sends take a twelfth of all together.
+  // The kernel searches a list at each addition: each of the last of the 47 sends takes a 24th of all.
   const all = (user + system) / 1000
-  t.ok(longest < all / 30, `a turn of the main thread took ${longest} of ${all} ms`)
+  t.ok(longest < all / 40, `a turn of the main thread took ${longest} of ${all} ms`)
   t.comment(`the longest turn of the main thread took ${longest} of ${all} ms`)
 })
