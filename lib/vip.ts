@@ -6,9 +6,10 @@ import { encodeAddresses, failuresOf, listAddresses } from './addresses.js'
 import type { AddressToWrite } from './addresses.js'
 import { announce, checkAnnouncements } from './announce.js'
 import { errorFor } from './errors.js'
-import type { IpvsError } from './errors.js'
+import type { IpvsError, KnownFailure } from './errors.js'
 import { EADDRNOTAVAIL } from './errno.js'
 import { Stage } from './meanings.js'
+import { failureOfRejection } from './rejection.js'
 import {
   orDefault,
   takeAddress,
@@ -151,14 +152,14 @@ export const withLabels = (vips: readonly Vip[], present: readonly HostAddress[]
   )
 }
 
-const addError = (failure: Failure, vip: Vip): IpvsError =>
+const addError = (failure: KnownFailure, vip: Vip): IpvsError =>
   errorFor(failure, {
     command: 'RTM_NEWADDR',
     what: () => `add address ${nameVip(vip)}`,
     changes: true,
   })
 
-const deleteError = (failure: Failure, vip: Vip): IpvsError =>
+const deleteError = (failure: KnownFailure, vip: Vip): IpvsError =>
   errorFor(failure, {
     command: 'RTM_DELADDR',
     what: () => `delete address ${nameVip(vip)}`,
@@ -169,8 +170,11 @@ const change = async (
   native: HostConnection,
   vips: readonly Vip[],
   verbOf: (vip: Vip) => number,
-): Promise<(Failure | undefined)[]> =>
-  vips.length === 0 ? [] : failuresOf(await native.changeAddresses(encodeAddresses(vips, verbOf)))
+): Promise<(KnownFailure | undefined)[]> => {
+  if (vips.length === 0) return []
+  const reply = native.changeAddresses(encodeAddresses(vips, verbOf))
+  return reply.then(failuresOf, (reason: unknown) => vips.map(() => failureOfRejection(reason)))
+}
 
 /** Deletes addresses; answers what became of each. */
 export const deleteEach = async (

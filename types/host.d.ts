@@ -93,7 +93,7 @@ export interface ForwardOptions extends CallOptions {
  * Every call rejects with a `TypeError` or `RangeError` (`ERR_INVALID_ARG_TYPE`,
  * `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) for wrong arguments, before anything is touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
  * `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_NO_NETNS`, `ERR_IPVS_TIMEOUT`, `ERR_IPVS_MALFORMED_REPLY` or
- * `ERR_IPVS_CLOSED`; a change of an address also with `ERR_IPVS_OUTCOME_UNKNOWN`. Only further codes
+ * `ERR_IPVS_CLOSED`; a change also with `ERR_IPVS_OUTCOME_UNKNOWN`, when it may have been made. Only further codes
  * are listed below. The calls of one handle are carried out one after the other, in their order.
  */
 export interface Host extends AsyncDisposable {
