@@ -74,7 +74,7 @@ export const errorFor = (failure: KnownFailure, request: Request): IpvsError => 
 }
 
 /** Whether an error says that a change may have been made. */
-export const isUnknown = (error: unknown): boolean =>
+export const isUnknown = (error: unknown): error is IpvsError =>
   IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN'
 
 const closed = { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' } as const
