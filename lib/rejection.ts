@@ -1,9 +1,9 @@
-// What it means for a change that the addon rejects instead of answering (native/worker.h).
+// What it means that the addon rejects instead of answering (native/worker.h).
 
 import type { KnownFailure } from './errors.js'
 import { Stage } from './meanings.js'
 
-/** Either no thread could be started for it, or it broke off, and nobody knows how far it had come. */
+/** Either no thread could be started, or it broke off, and nobody knows how far it had come. */
 export const failureOfRejection = (reason: unknown): KnownFailure => {
   const error = reason as Error & { readonly errno?: unknown }
   const { errno } = error
