@@ -7,6 +7,7 @@ import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
 import type { Missing } from './meanings.js'
 import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
+import { failureOfRejection } from './rejection.js'
 import type { Connection, OutcomesReply } from '../types/addon.js'
 
 /** The records of several groups, one after the other. */
@@ -36,7 +37,9 @@ const askForScheduler = async (
   native: Connection,
   scheduler: string,
 ): Promise<Missing | undefined> => {
-  const reply = await native.apply(encodeOne(schedulerProbe(scheduler)))
+  // Should it end badly, the question stays open, and the changes' own outcomes are known.
+  const question = native.apply(encodeOne(schedulerProbe(scheduler)))
+  const reply = await question.catch(() => undefined)
   const [stage = 0, errno = 0] = new Int32Array(reply?.outcomes ?? new ArrayBuffer(0))
   return missingAfter({ stage, errno })
 }
@@ -56,6 +59,26 @@ const askWhatIsMissing = async (native: Connection, groups: readonly Group[]): P
       group.noteMissing(index, answers.get(scheduler))
     }
   }
+}
+
+/** Sends the changes of groups, and tells these what became of them. */
+const carryOut = async (
+  native: Connection,
+  groups: readonly Group[],
+  bytes: Uint8Array,
+): Promise<void> => {
+  const sent = native.apply(bytes)
+  let reply: OutcomesReply | undefined
+  try {
+    reply = await sent
+  } catch (error) {
+    // Each caller is told so of its own changes.
+    groups.forEach((group) => group.answerAll(failureOfRejection(error)))
+    return
+  }
+  if (!reply) return
+  distribute(groups, reply)
+  await askWhatIsMissing(native, groups)
 }
 
 /** The one way of a handle's changes to the kernel. */
@@ -150,11 +173,7 @@ export class ChangeQueue {
     try {
       const bytes = join(groups)
       if (bytes.length > 0) {
-        const reply = await native.apply(bytes)
-        if (reply) {
-          distribute(groups, reply)
-          await askWhatIsMissing(native, groups)
-        }
+        await carryOut(native, groups, bytes)
       }
       groups.forEach((group) => group.end())
     } catch (error) {

@@ -45,8 +45,13 @@ export class IpvsError extends Error implements IpvsErrorDetails {
 /** What an error says after what could not be done. */
 const reasons = new WeakMap<IpvsError, string>()
 
-const errorBecause = (what: string, why: string, details: IpvsErrorDetails): IpvsError => {
-  const error = new IpvsError(`Cannot ${what}: ${why}`, details)
+const errorBecause = (
+  what: string,
+  why: string,
+  details: IpvsErrorDetails,
+  options?: ErrorOptions,
+): IpvsError => {
+  const error = new IpvsError(`Cannot ${what}: ${why}`, details, options)
   reasons.set(error, why)
   return error
 }
@@ -55,15 +60,22 @@ const errorBecause = (what: string, why: string, details: IpvsErrorDetails): Ipv
 export const errorFor = (failure: KnownFailure, request: Request): IpvsError => {
   const { code, why } = meaningOf(failure, request)
   const words = failure.text === '' ? '' : ` (the kernel says: ${failure.text})`
-  return errorBecause(request.what(), `${why}${words}`, {
+  const details = {
     code,
-    errno: -failure.errno,
+    // So that none is 0, which -0 is not to everybody.
+    errno: 0 - failure.errno,
     command: request.command,
     ...(request.service && { service: request.service }),
     ...(request.destination && { destination: request.destination }),
     ...(failure.text !== '' && { kernelMessage: failure.text }),
-  })
+  }
+  const { cause } = failure
+  return errorBecause(request.what(), `${why}${words}`, details, cause && { cause })
 }
+
+/** Whether an error says that a change may have been made. */
+export const isUnknown = (error: unknown): error is IpvsError =>
+  IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN'
 
 const closed = { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' } as const
 

@@ -99,6 +99,8 @@ interface Answer {
   readonly texts: OutcomesReply['texts']
   /** The number of the group's first change. */
   readonly first: number
+  /** See {@link KnownFailure}. */
+  readonly cause?: Error | undefined
 }
 
 const hasFailure = ({ pairs, first }: Answer, count: number): boolean => {
@@ -237,12 +239,13 @@ export class Group implements Room {
   /** The failure of a change, as the addon told it. */
   failureAt(index: number): KnownFailure | undefined {
     if (!this.#answer) return undefined
-    const { pairs, texts, first } = this.#answer
+    const { pairs, texts, first, cause } = this.#answer
     const place = first + index
     const stage = pairs[2 * place] ?? 0
     if (stage === 0) return undefined
     const missing = this.#missing?.get(index)
     const failure = { stage, errno: pairs[2 * place + 1] ?? 0, text: texts[place] ?? '' }
+    if (cause) return { ...failure, cause }
     return missing ? { ...failure, missing } : failure
   }
 
@@ -285,6 +288,13 @@ export class Group implements Room {
   answer(pairs: Int32Array, texts: OutcomesReply['texts'], first: number): void {
     const answer = { pairs, texts, first }
     if (hasFailure(answer, this.#count)) this.#answer = answer
+  }
+
+  /** There is no answer: all changes have failed in the same way. */
+  answerAll({ stage, errno, cause }: KnownFailure): void {
+    const pairs = new Int32Array(2 * this.#count)
+    for (let index = 0; index < this.#count; ++index) pairs.set([stage, errno], 2 * index)
+    this.#answer = { pairs, texts: {}, first: 0, cause }
   }
 
   /** Notes which of two things a change lacks. */

@@ -5,6 +5,7 @@ import { setMaxListeners } from 'node:events'
 import { abortError, closedError, errorFor } from './errors.js'
 import { Stage } from './meanings.js'
 import { loadAddon } from './native.js'
+import { failureOfRejection } from './rejection.js'
 import { traced } from './tracing.js'
 import { orDefault, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
 import type { Connection, Failure } from '../types/addon.js'
@@ -67,11 +68,11 @@ export const withSignal = async <T>(
   }
 }
 
-/** The addon's first call of a process rejects where no thread can be started (native/worker.h). */
+/** The addon's first call of a process is where no thread can be started. */
 const withoutThread = (error: unknown): Failure => {
-  const { errno } = error as { readonly errno?: unknown }
-  if (typeof errno !== 'number') throw error
-  return { stage: Stage.thread, errno, text: '' }
+  const failure = failureOfRejection(error)
+  if (failure.stage !== Stage.thread) throw error
+  return failure
 }
 
 /** A handle of the addon, and the calls that are under way on it. */

@@ -1,13 +1,13 @@
 // Steps of profiles that bring up devices, open the ports of tunnels and add VIPs.
 
-import { addLabelled, deleteEach, vipOn, withLabels } from './vip.js'
+import { deleteEach, tryToAdd, vipOn, withLabels } from './vip.js'
 import type { Vip } from './vip.js'
 import { listAddresses } from './addresses.js'
 import type { Address } from './address.js'
 import { IpvsError } from './errors.js'
 import { changeGuePort, createLink, deleteLink, findLink, isGuePortOpen, setLink } from './link.js'
 import type { GuePort, TunnelDevice } from './link.js'
-import { isGone } from './trail.js'
+import { isGone, singleAction } from './trail.js'
 import type { Action, Step, Undone } from './trail.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostAddress } from '../types/host.js'
@@ -40,7 +40,7 @@ export const createTunnelDevice =
       await deleteLink(later, device)
       return (await findLink(later, device)) ? left(change) : restored(change)
     }
-    return [{ changes: [change], apply: (now) => createLink(now, tunnel), undo }]
+    return [singleAction(change, (now) => createLink(now, tunnel), undo)]
   }
 
 export const bringUp =
@@ -54,7 +54,7 @@ export const bringUp =
       await setLink(later, device, 'down')
       return restored(change)
     }
-    return [{ changes: [change], apply: (now) => setLink(now, device, 'up'), undo }]
+    return [singleAction(change, (now) => setLink(now, device, 'up'), undo)]
   }
 
 export const openGuePort =
@@ -73,7 +73,7 @@ export const openGuePort =
       await changeGuePort(later, 'close', where)
       return restored(change)
     }
-    return [{ changes: [change], apply: (now) => changeGuePort(now, 'open', where), undo }]
+    return [singleAction(change, (now) => changeGuePort(now, 'open', where), undo)]
   }
 
 const addressChange = (
@@ -101,8 +101,14 @@ const isAnyThere = async (native: HostConnection, vips: readonly Vip[]): Promise
 
 /** Adds all VIPs at once, and takes them back likewise. */
 const addressesAction = (vips: readonly Vip[], why: string): Action => {
-  let there = vips.toReversed().map((vip) => ({ vip, change: addressChange(vip, why) }))
+  let there: { readonly vip: Vip; readonly change: AddressChange }[] = []
   const report = { restored: [] as HostChange[], left: [] as HostChange[] }
+  const apply = async (native: HostConnection): Promise<void> => {
+    // None was there: what may have been added is ours (see addVips).
+    const { added, error } = await tryToAdd(native, vips)
+    there = added.toReversed().map((vip) => ({ vip, change: addressChange(vip, why) }))
+    if (error) throw error
+  }
   const undo = async (native: HostConnection): Promise<Undone> => {
     const errors = await deleteEach(
       native,
@@ -120,8 +126,8 @@ const addressesAction = (vips: readonly Vip[], why: string): Action => {
   }
   return {
     role: 'vip',
-    changes: there.map(({ change }) => change).toReversed(),
-    apply: (native) => addLabelled(native, vips),
+    changes: vips.map((vip) => addressChange(vip, why)),
+    apply,
     undo,
   }
 }

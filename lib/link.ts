@@ -6,6 +6,7 @@ import { EEXIST } from './errno.js'
 import { Stage } from './meanings.js'
 import { Memory } from './memory.js'
 import { recordFormat } from './records.js'
+import { failureOfRejection } from './rejection.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostLink } from '../types/link.js'
 import type { Family } from '../types/service.js'
@@ -68,7 +69,7 @@ export const createLink = async (
   native: HostConnection,
   { device, kind, parent = '' }: TunnelDevice,
 ): Promise<void> => {
-  const failure = await native.changeLink(1, device, kind, parent)
+  const failure = await native.changeLink(1, device, kind, parent).catch(failureOfRejection)
   if (!failure || (failure.stage === Stage.kernel && failure.errno === EEXIST)) return
   throw errorFor(failure, {
     command: 'RTM_NEWLINK',
@@ -79,7 +80,7 @@ export const createLink = async (
 
 /** Devices that came with a module stay, and the kernel does not say so. */
 export const deleteLink = async (native: HostConnection, device: string): Promise<void> => {
-  const failure = await native.changeLink(2, device, '', '')
+  const failure = await native.changeLink(2, device, '', '').catch(failureOfRejection)
   if (!failure) return
   throw errorFor(failure, {
     command: 'RTM_DELLINK',
@@ -93,7 +94,8 @@ export const setLink = async (
   device: string,
   state: 'up' | 'down',
 ): Promise<void> => {
-  const failure = await native.changeLink(state === 'up' ? 3 : 4, device, '', '')
+  const verb = state === 'up' ? 3 : 4
+  const failure = await native.changeLink(verb, device, '', '').catch(failureOfRejection)
   if (!failure) return
   throw errorFor(failure, {
     command: 'RTM_SETLINK',
@@ -132,7 +134,9 @@ export const changeGuePort = async (
   where: GuePort,
 ): Promise<void> => {
   const family = familyNumbers[where.family]
-  const failure = await native.changeGuePort(verb === 'open', where.port, family)
+  const failure = await native
+    .changeGuePort(verb === 'open', where.port, family)
+    .catch(failureOfRejection)
   if (!failure) return
   throw errorFor(failure, {
     command: verb === 'open' ? 'FOU_CMD_ADD' : 'FOU_CMD_DEL',

@@ -42,7 +42,7 @@ export const Stage = {
   send: 4,
   reply: 5,
   kernel: 6,
-  /** Of lib/handle.ts alone: the addon rejects instead. */
+  /** Of lib/rejection.ts alone: the addon rejects instead. */
   thread: 7,
 } as const
 
@@ -66,6 +66,8 @@ export type Missing = 'scheduler' | 'engine'
 /** A failure, with what was found out about it. */
 export interface KnownFailure extends Failure {
   readonly missing?: Missing
+  /** What the addon rejected with, instead of answering. */
+  readonly cause?: Error
 }
 
 export interface Meaning {
@@ -339,11 +341,11 @@ const unsent = (request: Request, errno: number): Meaning => {
       }
 }
 
-const unanswered = (request: Request, errno: number): Meaning => {
+const unanswered = (request: Request, { errno, cause }: KnownFailure): Meaning => {
   if (request.changes) {
     return {
       code: 'ERR_IPVS_OUTCOME_UNKNOWN',
-      why: `the kernel's reply did not arrive: ${explain(errno)}; the change may have been made: read the table before trying again`,
+      why: `the kernel's reply did not arrive: ${cause?.message ?? explain(errno)}; the change may have been made: read the table before trying again`,
     }
   }
   if (errno === ETIMEDOUT) {
@@ -365,7 +367,7 @@ export const meaningOf = (failure: KnownFailure, request: Request): Meaning => {
     case Stage.send:
       return unsent(request, failure.errno)
     case Stage.reply:
-      return unanswered(request, failure.errno)
+      return unanswered(request, failure)
     case Stage.thread:
       return noThread(request, failure.errno)
     case Stage.kernel:

@@ -1,6 +1,6 @@
 // The change of a kernel setting by a preparation, and its way back.
 
-import { IpvsError } from './errors.js'
+import { isUnknown } from './errors.js'
 import { forgetSetting, holdSetting, leaveSetting, releaseSetting } from './setting-wants.js'
 import type { Hold, PutBack } from './setting-wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
@@ -46,9 +46,6 @@ interface SettingAction extends Action {
   /** Lets the setting be as it is, for good. */
   readonly leave: (native: HostConnection) => void
 }
-
-const isUnknown = (error: unknown): boolean =>
-  IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN'
 
 /** Reads a setting that is held; what is gone is held no more. */
 const readHeld = async (

@@ -175,8 +175,12 @@ const switchWriter = (setting: SettingPath, why: string, family: Family): Writer
   return {
     put: async (native, value) => {
       before = await readAll(native, await companionsOf(native, family))
-      await putSetting(native, setting, value)
-      made = await readAll(native, [...before.keys()])
+      try {
+        await putSetting(native, setting, value)
+      } finally {
+        // Also when it is not known whether it was written.
+        made = await readAll(native, [...before.keys()])
+      }
     },
     putBack: async (native, value) => {
       const current = await readAll(native, [...before.keys()])

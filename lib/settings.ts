@@ -3,7 +3,7 @@
 import { release } from 'node:os'
 
 import { ENOENT } from './errno.js'
-import { errorFor, IpvsError } from './errors.js'
+import { errorFor, IpvsError, isUnknown } from './errors.js'
 import { isSameValue } from './setting-wants.js'
 import { nameSetting, noteSetting, putSetting, takeSettingValue } from './sysctl.js'
 import { takeBoolean, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
@@ -245,14 +245,16 @@ export const setIpvsSettings = async (
 ): Promise<IpvsSettings> => {
   const before = await readTexts(native, 'set the settings of IPVS')
   checkPresent(changes, before)
-  const written: string[] = []
+  const tried: string[] = []
   try {
     for (const { name, text } of changes) {
       if (isSameValue(before.get(name) ?? '', text)) continue
+      tried.push(name)
       await putSetting(native, [...folder, name], text)
-      written.push(name)
     }
   } catch (error) {
+    // The last one failed, unless nobody knows.
+    const written = isUnknown(error) ? tried : tried.slice(0, -1)
     for (const name of written.toReversed()) {
       const setting = [...folder, name]
       await putSetting(native, setting, before.get(name) ?? '').catch((undoError: unknown) => {

@@ -1,9 +1,11 @@
 // Kernel settings below /proc/sys/net.
 
 import { errorFor } from './errors.js'
+import type { KnownFailure } from './errors.js'
+import { failureOfRejection } from './rejection.js'
 import { noteAsked } from './setting-wants.js'
 import { wrongType, wrongValue } from './validate.js'
-import type { Failure, HostConnection } from '../types/addon.js'
+import type { HostConnection } from '../types/addon.js'
 
 const allowedName =
   "the name of a setting below net, such as 'net.ipv4.ip_forward' or 'net/ipv4/conf/eth0.5/arp_ignore'"
@@ -52,7 +54,12 @@ export const takeSettingValue = (value: unknown, path: string): string => {
 export const nameSetting = (setting: SettingPath): string =>
   ['net', ...setting.map((segment) => segment.replaceAll('.', '/'))].join('.')
 
-const settingError = (failure: Failure, setting: SettingPath, verb: string, changes: boolean) =>
+const settingError = (
+  failure: KnownFailure,
+  setting: SettingPath,
+  verb: string,
+  changes: boolean,
+) =>
   errorFor(failure, {
     command: 'sysctl',
     what: () => `${verb} ${nameSetting(setting)}`,
@@ -77,7 +84,7 @@ export const putSetting = async (
 ): Promise<void> => {
   // An empty write is none.
   const text = value === '' ? '\n' : value
-  const failure = await native.writeSetting(setting.join('/'), text)
+  const failure = await native.writeSetting(setting.join('/'), text).catch(failureOfRejection)
   const quoted = JSON.stringify(value === '\n' ? '' : value)
   if (failure) throw settingError(failure, setting, `write ${quoted} to`, true)
 }

@@ -6,6 +6,7 @@ import { channel } from 'node:diagnostics_channel'
 import { commands } from './commands.js'
 import { Stage } from './meanings.js'
 import { recordFormat } from './records.js'
+import { failureOfRejection } from './rejection.js'
 import type { Connection, Failure } from '../types/addon.js'
 import type { RequestTrace } from '../types/tracing.js'
 
@@ -48,8 +49,9 @@ const stagesOf = (reply: object): number[] => {
   return failure ? [failure.stage] : []
 }
 
-const outcomeOf = (stages: readonly number[]): RequestTrace['outcome'] => {
+const outcomeOf = (stages: readonly number[], changes: boolean): RequestTrace['outcome'] => {
   if (stages.length === 0) return 'ok'
+  if (changes && stages.includes(Stage.reply)) return 'unknown'
   return stages.every((stage) => stage === Stage.kernel) ? 'refused' : 'failed'
 }
 
@@ -67,9 +69,6 @@ const changesOf = (operations: Uint8Array): { command: string; count: number } =
   return { command: numbers.size === 1 ? nameOf(first) : 'mixed', count }
 }
 
-/** Stands for a reply that says no more than that all went well. */
-const nothing = {}
-
 const isReading = (name: string | symbol): name is keyof typeof reading => name in reading
 
 const trace = async (
@@ -78,28 +77,29 @@ const trace = async (
   given: unknown[],
 ): Promise<unknown> => {
   const [operations] = given
-  const { command, count } =
-    name === 'apply' ? changesOf(operations as Uint8Array) : { command: reading[name], count: 1 }
+  const changes = name === 'apply'
+  const { command, count } = changes
+    ? changesOf(operations as Uint8Array)
+    : { command: reading[name], count: 1 }
   const start = performance.now()
-  const tell = (reply: object | undefined): void => {
-    const stages = reply ? stagesOf(reply) : Array<number>(count).fill(Stage.none)
+  const tell = (stages: readonly number[], reply?: object): void => {
     const message: RequestTrace = {
       command,
       count,
       bytes: bytesIn([given, reply]),
       start,
       duration: performance.now() - start,
-      outcome: reply ? outcomeOf(stages) : 'failed',
+      outcome: outcomeOf(stages, changes),
       failures: stages.length,
     }
     requests.publish(message)
   }
   try {
     const reply = (await call(...given)) as object | undefined
-    tell(reply ?? nothing)
+    tell(reply ? stagesOf(reply) : [], reply)
     return reply
   } catch (error) {
-    tell(undefined)
+    tell(Array<number>(count).fill(failureOfRejection(error).stage))
     throw error
   }
 }

@@ -1,6 +1,6 @@
 // Carrying out a profile's steps, and the way back.
 
-import { abortError, IpvsError } from './errors.js'
+import { abortError, IpvsError, isUnknown } from './errors.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostChange, Preparation, UndoReport } from '../types/profile.js'
 
@@ -15,7 +15,10 @@ export interface Action {
   readonly changes: readonly HostChange[]
   /** The preparation is known by what it was asked for: the same again is the same. */
   readonly apply: (native: HostConnection, preparation: string) => Promise<void>
-  /** Tells what it put back, and what it left because of somebody else. */
+  /**
+   * Tells what it put back, and what it left because of somebody else. Also of an action that failed:
+   * of what that had done, or may have.
+   */
   readonly undo: (native: HostConnection) => Promise<Undone>
   /** What hides a VIP is not undone before the VIP is gone. */
   readonly role?: 'vip' | 'hides-vip'
@@ -27,6 +30,28 @@ export interface Action {
 export interface Undone extends UndoReport {
   /** Somebody else has the VIP now. */
   readonly vipStays?: boolean
+}
+
+/** Of one change: what failed is undone only when it may have been made. */
+export const singleAction = (
+  change: HostChange,
+  make: (native: HostConnection) => Promise<void>,
+  undo: (native: HostConnection) => Promise<Undone>,
+): Action => {
+  let mayBeMade = false
+  return {
+    changes: [change],
+    apply: async (native) => {
+      try {
+        await make(native)
+        mayBeMade = true
+      } catch (error) {
+        mayBeMade = isUnknown(error)
+        throw error
+      }
+    },
+    undo: async (native) => (mayBeMade ? undo(native) : { restored: [], left: [] }),
+  }
 }
 
 /** Answers what is still to be done: nothing when everything is as it should be. */
@@ -48,16 +73,9 @@ class Trail {
   }
 
   async make(native: HostConnection, action: Action, preparation: string): Promise<void> {
-    try {
-      await action.apply(native, preparation)
-    } catch (error) {
-      // It may have been made, so it is taken back with the others.
-      if (IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN') {
-        this.#actions.push(action)
-      }
-      throw error
-    }
+    // Before it is made: also what it did before it failed is taken back with the others.
     this.#actions.push(action)
+    await action.apply(native, preparation)
   }
 
   /** Goes on after a failure and then rejects; the next time only what failed is tried again. */

@@ -5,10 +5,11 @@ import type { Address } from './address.js'
 import { encodeAddresses, failuresOf, listAddresses } from './addresses.js'
 import type { AddressToWrite } from './addresses.js'
 import { announce, checkAnnouncements } from './announce.js'
-import { errorFor } from './errors.js'
-import type { IpvsError } from './errors.js'
+import { errorFor, isUnknown } from './errors.js'
+import type { IpvsError, KnownFailure } from './errors.js'
 import { EADDRNOTAVAIL } from './errno.js'
 import { Stage } from './meanings.js'
+import { failureOfRejection } from './rejection.js'
 import {
   orDefault,
   takeAddress,
@@ -151,14 +152,14 @@ export const withLabels = (vips: readonly Vip[], present: readonly HostAddress[]
   )
 }
 
-const addError = (failure: Failure, vip: Vip): IpvsError =>
+const addError = (failure: KnownFailure, vip: Vip): IpvsError =>
   errorFor(failure, {
     command: 'RTM_NEWADDR',
     what: () => `add address ${nameVip(vip)}`,
     changes: true,
   })
 
-const deleteError = (failure: Failure, vip: Vip): IpvsError =>
+const deleteError = (failure: KnownFailure, vip: Vip): IpvsError =>
   errorFor(failure, {
     command: 'RTM_DELADDR',
     what: () => `delete address ${nameVip(vip)}`,
@@ -169,8 +170,11 @@ const change = async (
   native: HostConnection,
   vips: readonly Vip[],
   verbOf: (vip: Vip) => number,
-): Promise<(Failure | undefined)[]> =>
-  vips.length === 0 ? [] : failuresOf(await native.changeAddresses(encodeAddresses(vips, verbOf)))
+): Promise<(KnownFailure | undefined)[]> => {
+  if (vips.length === 0) return []
+  const reply = native.changeAddresses(encodeAddresses(vips, verbOf))
+  return reply.then(failuresOf, (reason: unknown) => vips.map(() => failureOfRejection(reason)))
+}
 
 /** Deletes addresses; answers what became of each. */
 export const deleteEach = async (
@@ -191,8 +195,8 @@ const isGone = ({ stage, errno }: Failure): boolean =>
 const takeBack = async (
   native: HostConnection,
   vips: readonly Vip[],
-  error: unknown,
-): Promise<unknown> => {
+  error: Error,
+): Promise<Error> => {
   const backwards = vips.toReversed()
   const failures = await change(native, backwards, () => DELETE)
   const kept = backwards.flatMap((vip, index) => {
@@ -207,27 +211,34 @@ const takeBack = async (
       )
 }
 
-/** Adds labelled addresses and announces those that are to be: all or none. */
-export const addLabelled = async (
+/** What became of adding addresses. */
+interface Attempt {
+  /** Those that were added, and those of which nobody knows it. */
+  readonly added: readonly Vip[]
+  /** Undefined when all went well. */
+  readonly error: Error | undefined
+}
+
+/** Adds labelled addresses and announces those that are to be; takes nothing back. */
+export const tryToAdd = async (
   native: HostConnection,
   vips: readonly Vip[],
   announced: readonly Vip[] = vips.filter((vip) => vip.announced),
-): Promise<void> => {
+): Promise<Attempt> => {
   const failures = await change(native, vips, ({ family, deprecated }) =>
     family === 'ipv6' && deprecated ? ADD_DEPRECATED : ADD,
   )
   const index = failures.findIndex((failure) => failure !== undefined)
   const [failure, vip] = [failures[index], vips[index]]
   if (failure && vip) {
-    // What the kernel left open may have been added as well.
     const added = vips.filter((_, each) => (failures[each]?.stage ?? Stage.reply) === Stage.reply)
-    throw await takeBack(native, added, addError(failure, vip))
+    return { added, error: addError(failure, vip) }
   }
-  try {
-    await announce(native, announced)
-  } catch (error) {
-    throw await takeBack(native, vips, error)
-  }
+  const error = await announce(native, announced).then(
+    () => undefined,
+    (reason: unknown) => reason as Error,
+  )
+  return { added: vips, error }
 }
 
 const addressOf = ({ address, family, prefixLength, device, label }: Vip): HostAddress => ({
@@ -246,7 +257,10 @@ export const addVip = async (native: HostConnection, vip: Vip): Promise<HostAddr
   const needsLabel = vip.label === undefined && vip.family === 'ipv4'
   const present = needsLabel ? await listAddresses(native, vip.device) : []
   const [labelled = vip] = withLabels([vip], present)
-  await addLabelled(native, [labelled])
+  const { added, error } = await tryToAdd(native, [labelled])
+  // The lost reply may have been that it is there already, as somebody else's.
+  if (isUnknown(error)) throw error
+  if (error) throw await takeBack(native, added, error)
   return addressOf(labelled)
 }
 
@@ -271,7 +285,10 @@ export const addVips = async (
     there.set(keyOf(vip), addressOf(vip))
   }
   const labelled = withLabels(missing, present)
-  await addLabelled(native, labelled, announced)
+  const { added, error } = await tryToAdd(native, labelled, announced)
+  // None was there when we looked, so that one of unknown outcome is taken for ours. What somebody else
+  // has added since has another label, by which the kernel lets it be; IPv6 has no labels.
+  if (error) throw await takeBack(native, added, error)
   for (const vip of labelled) there.set(keyOf(vip), addressOf(vip))
   return vips.map((vip) => there.get(keyOf(vip)) ?? addressOf(vip))
 }

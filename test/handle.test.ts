@@ -225,16 +225,26 @@ t.test('a call of no changes gets no outcomes and disturbs nobody', async (t) =>
   t.equal(bed.fake.sendings.length, 1, 'and is not sent by itself')
 })
 
-t.test('a sending that fails as a whole rejects its calls, and the next ones go on', async (t) => {
+t.test('of a sending that breaks off nothing is known, and the next ones go on', async (t) => {
   const bed = makeBed()
-  const calls = [bed.add(1), bed.add(2)]
+  const calls = [bed.add(1), bed.add(2, 4)]
   const first = await sending(bed, 0)
   const late = bed.add(3)
-  first.crash(new Error('out of memory'))
-  for (const call of calls) await t.rejects(call, { message: 'out of memory' })
+  const cause = new Error('out of memory')
+  first.crash(cause)
+  const failure = { stage: 5, errno: 0, text: '', cause }
+  t.same(await Promise.all(calls), [[failure], [failure, failure]])
   const second = await sending(bed, 1)
   second.succeed()
   t.same(await late, [undefined])
+})
+
+t.test('of one for which no thread could be started nothing was done', async (t) => {
+  const bed = makeBed()
+  const call = bed.add(1)
+  const first = await sending(bed, 0)
+  first.crash(Object.assign(new Error('no thread could be started'), { errno: errno.EAGAIN }))
+  t.same(await call, [{ stage: 7, errno: errno.EAGAIN, text: '' }])
 })
 
 t.test(
@@ -525,6 +535,41 @@ t.test(
   },
 )
 
+t.test('each change of a sending that breaks off may have been made, and is told so', async (t) => {
+  const bed = await openPublic(t)
+  const cause = new Error('std::bad_alloc')
+  const callerOfTheLibrary = async (): Promise<void> => {
+    await bed.ipvs.deleteService({ fwmark: 1 })
+  }
+  const call = callerOfTheLibrary().catch((reason: unknown) => reason)
+  const destination = { address: '192.168.0.1' }
+  const batch = bed.ipvs.batch([
+    { op: 'deleteDestination', service: { fwmark: 2 }, destination },
+    { op: 'clear' },
+  ])
+  const first = await sending(bed, 0)
+  first.crash(cause)
+  const error = await call
+  t.match(error, {
+    code: 'ERR_IPVS_OUTCOME_UNKNOWN',
+    command: 'DEL_SERVICE',
+    service: { fwmark: 1 },
+    cause,
+    message: /delete service .*: .*std::bad_alloc; the change may have been made/,
+    stack: /callerOfTheLibrary/,
+  })
+  t.equal((error as { errno?: number }).errno, 0)
+  const code = 'ERR_IPVS_OUTCOME_UNKNOWN'
+  t.match(await batch, [
+    { ok: false, error: { code, command: 'DEL_DEST', service: { fwmark: 2 }, destination, cause } },
+    { ok: false, error: { code, command: 'FLUSH', cause } },
+  ])
+  const late = bed.ipvs.deleteService({ fwmark: 3 })
+  const second = await sending(bed, 1)
+  second.crash(Object.assign(new Error('no thread could be started'), { errno: errno.EAGAIN }))
+  await t.rejects(late, { code: 'ERR_IPVS_REFUSED', errno: -errno.EAGAIN, message: /no thread/ })
+})
+
 t.test('an error has the call in its stack', async (t) => {
   const bed = await openPublic(t)
   const callerOfTheLibrary = async (): Promise<void> => {
@@ -550,6 +595,19 @@ t.test('a missing scheduler and a missing engine are told apart by a second requ
     probe.succeed({ 0: refusal(number) })
     await t.rejects(call, { code: codes[index], errno: -errno.ENOENT })
   }
+})
+
+t.test('outcomes stay known when the second request ends badly', async (t) => {
+  const bed = await openPublic(t)
+  const service = { fwmark: 1, scheduler: 'xyz', persistence: { engine: 'abc' } }
+  const refused = bed.ipvs.addService(service)
+  const made = bed.ipvs.deleteService({ fwmark: 2 })
+  const asked = await sending(bed, 0)
+  asked.succeed({ 0: refusal(errno.ENOENT) })
+  const probe = await sending(bed, 1)
+  probe.crash(new Error('std::bad_alloc'))
+  await t.rejects(refused, { code: 'ERR_IPVS_NO_SCHEDULER', message: /; or: / })
+  await made
 })
 
 t.test(

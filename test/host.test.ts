@@ -69,7 +69,7 @@ t.test('a preparation that is given up puts back what it changed', async (t) => 
   }
 })
 
-t.test('an undo that failed can be tried again', async (t) => {
+t.test('what went with its device is left, and undoing again does nothing', async (t) => {
   const { host, inside } = await makeBed(t)
   inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
   const profile = { forwarding: 'dr', vip: '10.0.0.1', device: 'a0' } as const

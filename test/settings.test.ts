@@ -129,6 +129,21 @@ t.test('the kernel refuses one: those before it are put back', async (t) => {
   t.ok([...settingRecords(native).values()].every(({ isPutBack }) => isPutBack))
 })
 
+t.test('nobody knows of one whether it was written: it is put back, too', async (t) => {
+  const { native, written } = makeNative({ conntrack: '0', sloppy_tcp: '0' })
+  const losing = {
+    ...native,
+    writeSetting: async (name: string, value: string) => {
+      const failure = await native.writeSetting(name, value)
+      if (name.endsWith('sloppy_tcp') && value === '1') throw new Error('std::bad_alloc')
+      return failure
+    },
+  }
+  const changes = takeIpvsSettingChanges({ conntrack: true, sloppyTcp: true })
+  await t.rejects(setIpvsSettings(losing, changes), { code: 'ERR_IPVS_OUTCOME_UNKNOWN' })
+  t.same(written, ['conntrack=1', 'sloppy_tcp=1', 'sloppy_tcp=0', 'conntrack=0'])
+})
+
 t.test('nothing is there: in a namespace from which the settings are hidden', async (t) => {
   const { native } = makeNative({})
   await t.rejects(ipvsSettings(native), { code: 'ERR_HOST_NO_SYSCTL', message: /user namespace/ })

@@ -8,6 +8,7 @@ import type { Test } from 'tap'
 import { IpvsError, openIpvs } from 'ipvs-netlink'
 import type { RequestTrace } from 'ipvs-netlink'
 import { createFakeIpvs } from 'ipvs-netlink/testing'
+import { recordFormat } from '#lib/records'
 import { traced } from '#lib/tracing'
 
 const name = 'ipvs-netlink:request'
@@ -46,7 +47,7 @@ t.test('each request is told once, with what became of it', async (t) => {
     { command: 'NEW_SERVICE', count: 2, outcome: 'refused', failures: 1 },
     { command: 'mixed', count: 2, outcome: 'ok', failures: 0 },
     { command: 'GET_SERVICE', count: 1, outcome: 'ok' },
-    { command: 'FLUSH', count: 1, outcome: 'failed', failures: 1 },
+    { command: 'FLUSH', count: 1, outcome: 'unknown', failures: 1 },
     { command: 'GET_SERVICE', count: 1, outcome: 'refused', failures: 1 },
     { command: 'GET_INFO', count: 1, outcome: 'ok', failures: 0 },
   ])
@@ -55,6 +56,42 @@ t.test('each request is told once, with what became of it', async (t) => {
     t.ok(duration >= 0 && start + duration <= performance.now())
   }
   t.ok((told[2]?.bytes ?? 0) > 300, 'a service and a destination were read')
+})
+
+t.test('what may have been made is told as unknown, whatever became of the rest', async (t) => {
+  const refused = [6, 17]
+  const lost = [5, 110]
+  const unsent = [4, 125]
+  const answer = (...pairs: number[][]): unknown => ({
+    outcomes: Int32Array.from(pairs.flat()).buffer,
+    texts: {},
+  })
+  const noThread = Object.assign(new Error('no thread could be started'), { errno: 11 })
+  const answers = [
+    [async () => answer([0, 0], lost), 'unknown', 1],
+    [async () => answer(refused, lost), 'unknown', 2],
+    [async () => answer(lost, unsent), 'unknown', 2],
+    [async () => answer(refused, unsent), 'failed', 2],
+    [async () => Promise.reject(new Error('std::bad_alloc')), 'unknown', 2],
+    [async () => Promise.reject(noThread), 'failed', 2],
+  ] as const
+  const told = listen(t)
+  const { size } = recordFormat().operation
+  for (const [apply, outcome, failures] of answers) {
+    const native = { apply } as unknown as Parameters<typeof traced>[0]
+    await traced(native)
+      .apply(new Uint8Array(2 * size))
+      .catch(() => undefined)
+    t.match(told.splice(0), [{ count: 2, outcome, failures }])
+  }
+  const failure = { stage: 5, errno: 110, text: '' }
+  const native = { readInfo: async () => ({ failure }) } as unknown as Parameters<typeof traced>[0]
+  await traced(native).readInfo()
+  t.match(
+    told,
+    [{ command: 'GET_INFO', outcome: 'failed', failures: 1 }],
+    'reading changes nothing',
+  )
 })
 
 t.test('a refused argument is no request, and nothing is told to nobody', async (t) => {

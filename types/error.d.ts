@@ -31,7 +31,7 @@ export type IpvsErrorCode =
   | 'ERR_IPVS_NOT_AVAILABLE'
   /** The network namespace does not exist or is not one. */
   | 'ERR_IPVS_NO_NETNS'
-  /** Replies were lost: the change may have been made. */
+  /** Replies were lost, or the addon broke off (its error is the `cause`): the change may have been made. */
   | 'ERR_IPVS_OUTCOME_UNKNOWN'
   /** The kernel did not answer in time; nothing was changed. */
   | 'ERR_IPVS_TIMEOUT'

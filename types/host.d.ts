@@ -93,7 +93,7 @@ export interface ForwardOptions extends CallOptions {
  * Every call rejects with a `TypeError` or `RangeError` (`ERR_INVALID_ARG_TYPE`,
  * `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) for wrong arguments, before anything is touched; with an `IpvsError` of code `ERR_HOST_PERMISSION`, `ERR_HOST_REFUSED`,
  * `ERR_IPVS_NOT_AVAILABLE`, `ERR_IPVS_NO_NETNS`, `ERR_IPVS_TIMEOUT`, `ERR_IPVS_MALFORMED_REPLY` or
- * `ERR_IPVS_CLOSED`; a change of an address also with `ERR_IPVS_OUTCOME_UNKNOWN`. Only further codes
+ * `ERR_IPVS_CLOSED`; a change also with `ERR_IPVS_OUTCOME_UNKNOWN`, when it may have been made. Only further codes
  * are listed below. The calls of one handle are carried out one after the other, in their order.
  */
 export interface Host extends AsyncDisposable {
@@ -142,14 +142,14 @@ export interface Host extends AsyncDisposable {
    * detection. Resolves to what was added. Rejects with `ERR_HOST_ADDRESS_EXISTS`,
    * `ERR_HOST_NO_DEVICE`; with `ERR_HOST_REFUSED` for an IPv6 address where IPv6 is switched off, and,
    * before it is added, when it is to be announced on a device that is down or has no Ethernet address.
-   * Kernel: `RTM_NEWADDR`.
+   * After `ERR_IPVS_OUTCOME_UNKNOWN` it may be there, and may have been before. Kernel: `RTM_NEWADDR`.
    */
   addVip(vip: VipConfig, options?: CallOptions): Promise<HostAddress>
   /**
    * Adds many at once, all or none, in the fewest system calls. Those that are there exactly as
    * wanted are not sent, but announced if that is asked for. Resolves to all of them, in their
-   * order. When one fails, those that this call added are deleted again and it rejects with the error
-   * of the first that failed.
+   * order. When one fails, those that this call added, or may have, are deleted again and it rejects with
+   * the error of the first that failed.
    */
   addVip(vips: readonly VipConfig[], options?: CallOptions): Promise<HostAddress[]>
   /**

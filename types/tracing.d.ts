@@ -19,10 +19,11 @@ export interface RequestTrace {
   /** From then until its answer was there, in milliseconds. */
   readonly duration: number
   /**
-   * `ok` when everything succeeded, `refused` when the kernel refused something, `failed` when
-   * something was not answered at all, or could not be asked.
+   * `ok` when everything succeeded; `refused` when the kernel refused something; `unknown` when a change
+   * may have been made, as its reply was lost, whatever became of the others; `failed` when something
+   * else was not answered, or could not be asked.
    */
-  readonly outcome: 'ok' | 'refused' | 'failed'
+  readonly outcome: 'ok' | 'refused' | 'unknown' | 'failed'
   /** How many of `count` did not succeed. */
   readonly failures: number
 }
