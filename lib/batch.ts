@@ -8,6 +8,7 @@ import type { Handle } from './handle.js'
 import type { Missing } from './meanings.js'
 import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
 import { failureOfRejection } from './rejection.js'
+import { turnNowAndThen } from './turns.js'
 import type { Connection, OutcomesReply } from '../types/addon.js'
 
 /** The records of several groups, one after the other. */
@@ -145,6 +146,8 @@ export class ChangeQueue {
     // The other calls of this tick are made before this function goes on.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
+      const turn = turnNowAndThen()
+      if (turn) await turn
       const native = this.#handle.opened ?? (await this.#openHandle())
       // Its place in the order is taken, its changes are still being checked.
       const preparing = this.#waiting[0]?.preparing

@@ -7,6 +7,7 @@ import { Stage } from './meanings.js'
 import { loadAddon } from './native.js'
 import { failureOfRejection } from './rejection.js'
 import { traced } from './tracing.js'
+import { turnNowAndThen } from './turns.js'
 import { orDefault, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
 import type { Connection, Failure } from '../types/addon.js'
 
@@ -142,7 +143,9 @@ export class Handle<Native extends NativeHandle> {
   /** Does work with the open handle, and lets close() wait for it. */
   async run<T>(what: string, work: (native: Native) => Promise<T>): Promise<T> {
     this.checkOpen(what)
-    return this.track(this.open().then(work))
+    const turn = turnNowAndThen()
+    const opened = turn ? turn.then(async () => this.open()) : this.open()
+    return this.track(opened.then(work))
   }
 
   async track<T>(work: Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
 
 import { getEventListeners } from 'node:events'
 import { constants } from 'node:os'
-import { setImmediate as tick } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import t from 'tap'
 import type { Test } from 'tap'
@@ -16,6 +16,12 @@ import { Handle } from '#lib/handle'
 import { Memory } from '#lib/memory'
 import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
+
+/** Whatever was called has been sent then: now and then that waits for a turn (lib/turns.ts). */
+const tick = async (): Promise<void> => {
+  await nextTurn()
+  await nextTurn()
+}
 
 const { errno } = constants
 const { operation, service: serviceTable } = recordFormat()

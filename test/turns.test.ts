@@ -2,6 +2,8 @@
 
 import t from 'tap'
 
+import { ChangeQueue } from '#lib/batch'
+import { Handle } from '#lib/handle'
 import { inTurns } from '#lib/turns'
 
 const eachOf =
@@ -86,3 +88,41 @@ t.test('a step that fails ends the work', async (t) => {
   await t.rejects(work, { message: 'late' })
   t.equal(made, 501)
 })
+
+/** How often the loop turns while `work` goes on. */
+const turnsDuring = async (work: () => Promise<void>): Promise<number> => {
+  let [turns, going] = [0, true]
+  const count = (): void => {
+    ++turns
+    if (going) setImmediate(count)
+  }
+  setImmediate(count)
+  await work()
+  going = false
+  return turns
+}
+
+t.test(
+  'calls that are answered at once, one after the other, let others have theirs',
+  async (t) => {
+    const native = { open: async () => undefined, apply: async () => undefined, close: () => {} }
+    const handle = new Handle<never>('ipvs', undefined, () => native as never)
+    const queue = new ChangeQueue(handle)
+    const calls = {
+      'reads and settings': async () => handle.run('test', async () => undefined),
+      changes: async () => {
+        const group = queue.groupFor(undefined)
+        const index = group.add({ command: 'DEL_SERVICE', service: { family: 2, fwmark: 1 } })
+        queue.send('test', group, index, undefined)
+        await group.done
+      },
+    }
+    for (const [what, call] of Object.entries(calls)) {
+      const turns = await turnsDuring(async () => {
+        for (let n = 0; n < 160; ++n) await call()
+      })
+      // A lone call waits for none, as a rule.
+      t.ok(turns >= 9 && turns <= 11, `160 ${what}: ${turns} turns`)
+    }
+  },
+)
