@@ -55,6 +55,15 @@ bool AllAreRefused(const std::vector<Outcome>& outcomes, int error) {
   });
 }
 
+// Whether a send broke off with nothing told but ENOENT. Nobody knows then whether the number was
+// stale, or something was not there and the others were carried out.
+bool MayBeStale(const Outcome& exchange, const std::vector<Outcome>& outcomes) {
+  return exchange.stage == Stage::kReply &&
+         std::all_of(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) {
+           return outcome.stage == Stage::kReply || netlink::IsRefusal(outcome, ENOENT);
+         });
+}
+
 bool IsSilence(const Outcome& outcome) {
   const bool waited = outcome.stage == Stage::kReply || outcome.stage == Stage::kFamily;
   return waited && outcome.error == ETIMEDOUT;
@@ -77,6 +86,7 @@ void Client::SendChunk(uint16_t family, const uint8_t* operations, size_t count,
     WriteQuery(family, kGetInfo, 0, nullptr, &batch);
   }
   const Outcome outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
+  if (MayBeStale(outcome, *outcomes)) outcomes->assign(outcomes->size(), outcome);
   if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
 }
 

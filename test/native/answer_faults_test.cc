@@ -204,9 +204,9 @@ void TestSilenceBehindAStop() {
     const auto append = [&](const Records& one) {
       operations.insert(operations.end(), one.begin(), one.end());
     };
-    for (size_t i = 0; i < others; ++i) append(MakeOperation(ipvs::kNewService, 1));
+    for (uint32_t i = 0; i < others; ++i) append(MakeOperation(ipvs::kNewService, 1 + i));
     append(MakeStop());
-    append(MakeOperation(ipvs::kNewService, 2));
+    append(MakeOperation(ipvs::kNewService, 9));
     std::vector<Outcome> told;
     bed.client.Apply(operations, &told);
     for (size_t i = 0; i < others; ++i) {

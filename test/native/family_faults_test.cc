@@ -43,7 +43,7 @@ void CheckDone(const Bed& bed, const std::vector<Outcome>& told) {
   for (const Outcome& outcome : told) Check(outcome.ok(), "it is done: " + Describe(outcome));
   Check(bed.kernel.executed.size() == told.size(), "once each");
   for (size_t i = 0; i < told.size(); ++i) {
-    Check(bed.kernel.executed[i].first == i + 1, "and in order");
+    Check(bed.kernel.executed[i].fwmark == i + 1, "and in order");
   }
 }
 
@@ -106,6 +106,29 @@ void TestRefusedWithNoEntry() {
   }
 }
 
+// Of a send under a stale number, only the first reply arrives: ENOENT, which is no refusal of that
+// change. Where another reply shows that the number was right, it is one.
+void TestReloadedAndRepliesLost() {
+  for (const bool is_reloaded : {true, false}) {
+    Bed bed;
+    bed.Apply({1, 3});
+    if (is_reloaded) ++bed.kernel.family;
+    bed.kernel.refuse = [](uint32_t fwmark) { return fwmark == 2 ? ENOENT : 0; };
+    bed.kernel.spoil = [=](Replies* replies) { replies->resize(is_reloaded ? 1 : 2); };
+    const std::vector<Outcome> told = bed.Apply({2, 3, 4});
+    if (is_reloaded) {
+      Check(Is(told[0], Stage::kReply, ETIMEDOUT), "it is unknown: " + Describe(told[0]));
+      Check(Is(told[1], Stage::kReply, ETIMEDOUT), "all of it: " + Describe(told[1]));
+      Check(bed.kernel.executed.size() == 2, "nothing was carried out");
+    } else {
+      Check(Is(told[0], Stage::kKernel, ENOENT), "it is refused: " + Describe(told[0]));
+      Check(Is(told[1], Stage::kKernel, EEXIST), "as is the next: " + Describe(told[1]));
+    }
+    Check(Is(told[2], Stage::kReply, ETIMEDOUT), "the last is unknown: " + Describe(told[2]));
+    bed.Recovers();
+  }
+}
+
 // Between the reading and the writing of a patch.
 void TestReloadedInAPatch() {
   Bed bed;
@@ -157,6 +180,7 @@ int main() {
       TEST(ReloadedBetweenSends),
       TEST(ReloadedAgainAndAgain),
       TEST(RefusedWithNoEntry),
+      TEST(ReloadedAndRepliesLost),
       TEST(ReloadedInAPatch),
       TEST(FamilyChangesBehindARefusal),
       TEST(FamilyUnanswered),

@@ -186,11 +186,22 @@ int Kernel::Execute(const Message& message, std::vector<Reply>* replies) {
     }));
     return 0;
   }
-  const int error = refuse(fwmark);
-  executed.emplace_back(fwmark, error);
-  if (error == 0 && command == ipvs::kNewService) services[fwmark] = true;
-  if (error == 0 && command == ipvs::kDelService) services[fwmark] = false;
+  int error = refuse(fwmark);
+  if (error == 0) error = Change(command, fwmark);
+  executed.push_back({fwmark, error, command});
   return error;
+}
+
+// What is there is not added, and what is not there is neither edited nor deleted.
+int Kernel::Change(uint8_t command, uint32_t fwmark) {
+  const bool of_service = command <= ipvs::kDelService;
+  if (!of_service && (command < ipvs::kNewDest || command > ipvs::kDelDest)) return 0;
+  bool& is_there = (of_service ? services : destinations)[fwmark];
+  const bool is_new = command == ipvs::kNewService || command == ipvs::kNewDest;
+  if (is_new && is_there) return EEXIST;
+  if (!is_new && !is_there) return of_service ? ESRCH : ENOENT;
+  is_there = command != ipvs::kDelService && command != ipvs::kDelDest;
+  return 0;
 }
 
 }  // namespace model

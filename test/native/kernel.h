@@ -30,16 +30,24 @@ ipvs::Records MakeOperation(ipvs::Command command, uint32_t fwmark);
 // The bytes that identify it.
 ipvs::Records MakeKey(uint32_t fwmark);
 
+// A change that arrived, and what became of it: 0, or the errno with which it was refused.
+struct Execution {
+  uint32_t fwmark;
+  int error;
+  uint8_t command;
+};
+
 class Kernel {
  public:
   uint16_t family = 36;  // 0: the module is not there, and cannot be loaded
   std::map<uint32_t, bool> services;
+  // Of the service with this firewall mark, which has one at most. It need not be there.
+  std::map<uint32_t, bool> destinations;
   // The states of the sync daemons that run.
   std::vector<uint32_t> daemons;
-  // Every change that arrived: its firewall mark and what became of it.
-  std::vector<std::pair<uint32_t, int>> executed;
+  std::vector<Execution> executed;
 
-  // The errno for a change of this firewall mark; 0 carries it out.
+  // The errno for a change of this firewall mark; 0 leaves it to the table.
   std::function<int(uint32_t fwmark)> refuse = [](uint32_t) { return 0; };
   // Lays a fault over the replies to one sendto() that is none about the family's number.
   std::function<void(std::vector<Reply>*)> spoil = [](std::vector<Reply>*) {};
@@ -54,6 +62,7 @@ class Kernel {
   void AnswerFamily(const netlink::Message& message, std::vector<Reply>* replies) const;
   void AnswerDump(const netlink::Message& message, std::vector<Reply>* replies) const;
   int Execute(const netlink::Message& message, std::vector<Reply>* replies);
+  int Change(uint8_t command, uint32_t fwmark);
 };
 
 }  // namespace model

@@ -23,7 +23,8 @@ struct Envelope {
 struct State {
   std::mutex lock;
   peer::Script script;
-  std::map<int, int> peers;  // by the descriptor that the core has
+  std::function<void(int)> prepare;  // set: the peer stands aside
+  std::map<int, int> peers;          // by the descriptor that the core has
   size_t opened = 0;
 };
 
@@ -51,7 +52,13 @@ namespace peer {
 void Play(Script script) {
   const std::lock_guard<std::mutex> guard(state().lock);
   state().script = std::move(script);
+  state().prepare = nullptr;
   state().opened = 0;
+}
+
+void StepAside(std::function<void(int descriptor)> prepare) {
+  const std::lock_guard<std::mutex> guard(state().lock);
+  state().prepare = std::move(prepare);
 }
 
 size_t Opened() { return state().opened; }
@@ -61,6 +68,7 @@ size_t Open() { return state().peers.size(); }
 
 extern "C" {
 
+int __real_socket(int domain, int type, int protocol);
 int __real_close(int descriptor);
 int __real_ioctl(int descriptor, unsigned long request, void* argument);
 int __real_bind(int descriptor, const sockaddr* address, socklen_t size);
@@ -68,8 +76,9 @@ ssize_t __real_sendto(int descriptor, const void* bytes, size_t size, int flags,
                       const sockaddr* address, socklen_t address_size);
 ssize_t __real_recvmsg(int descriptor, msghdr* header, int flags);
 
-int __wrap_socket(int domain, int /*type*/, int /*protocol*/) {
+int __wrap_socket(int domain, int type, int protocol) {
   const std::lock_guard<std::mutex> guard(state().lock);
+  if (state().prepare) return __real_socket(domain, type, protocol);
   errno = state().script.open(domain);
   if (errno != 0) return -1;
   int ends[2] = {-1, -1};
@@ -103,7 +112,9 @@ int __wrap_ioctl(int descriptor, unsigned long request, void* argument) {
 
 int __wrap_bind(int descriptor, const sockaddr* address, socklen_t size) {
   const std::lock_guard<std::mutex> guard(state().lock);
-  return state().peers.count(descriptor) != 0 ? 0 : __real_bind(descriptor, address, size);
+  if (state().peers.count(descriptor) != 0) return 0;
+  if (state().prepare) state().prepare(descriptor);
+  return __real_bind(descriptor, address, size);
 }
 
 ssize_t __wrap_sendto(int descriptor, const void* bytes, size_t size, int flags,

@@ -33,6 +33,10 @@ struct Script {
 
 void Play(Script script);
 
+// Steps aside: until the next Play(), sockets are the machine's own. `prepare` gets each before it
+// is bound.
+void StepAside(std::function<void(int descriptor)> prepare);
+
 // How many sockets were opened since Play(), and how many of them are open now.
 size_t Opened();
 size_t Open();
