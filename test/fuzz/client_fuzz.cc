@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <numeric>
 
 #include "channel.h"
@@ -36,6 +37,22 @@ void ReadPart(size_t enough, ipvs::Client* client) {
   if (part.counts.size() != 2 && count < enough) std::abort();
 }
 
+// One change twice, of any kind and command that JavaScript may hand over.
+void Change(uint8_t which, ipvs::Client* client) {
+  constexpr ipvs::Command kCommands[] = {ipvs::kNewService, ipvs::kNewDest,   ipvs::kDelService,
+                                         ipvs::kDelDest,    ipvs::kNewDaemon, ipvs::kSetConfig,
+                                         ipvs::kSetDest};
+  const ipvs::Command command = kCommands[which / 3 % std::size(kCommands)];
+  ipvs::Records operations = model::MakeOperation(command, 7);
+  // The order matters to what is kept of earlier runs, which knew the first alone.
+  netlink::Store<uint32_t>(&operations[offsetof(ipvs::OperationHeader, kind)], which % 3U);
+  const ipvs::Records more = operations;
+  operations.insert(operations.end(), more.begin(), more.end());
+  std::vector<netlink::Outcome> outcomes;
+  client->Apply(operations, &outcomes);
+  if (outcomes.size() != 2) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -45,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ipvs::Records found;
   ipvs::Snapshot snapshot;
   std::vector<netlink::Outcome> outcomes;
-  ipvs::Records operations = model::MakeOperation(ipvs::kNewService, 7);
+  ipvs::Records operations;
   const ipvs::Records key = model::MakeKey(7);
   switch (data[0] % 12) {
     case 0:
@@ -85,11 +102,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 10:
       ReadPart((data[0] & 0x80) != 0 ? 1 : SIZE_MAX, &client);
       break;
-    default: {
-      const ipvs::Records more = operations;
-      operations.insert(operations.end(), more.begin(), more.end());
-      client.Apply(operations, &outcomes);
-    }
+    default:
+      Change(data[0] / 12, &client);
   }
   return 0;
 }

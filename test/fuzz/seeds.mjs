@@ -45,7 +45,7 @@ const withFirst = (count, each) =>
 const familyReplies = ipvs.slice(0, 2)
 /** The family's number, then replies to one request. */
 const exchanges = (calls) =>
-  Array.from({ length: calls }, (_, call) =>
+  calls.flatMap((call) =>
     ipvs.map((reply, index) =>
       Buffer.concat([
         channel(call, familyReplies),
@@ -53,7 +53,33 @@ const exchanges = (calls) =>
         framed(ipvs[index + 1] ?? reply, true),
       ]),
     ),
-  ).flat()
+  )
+
+const verdict = (error) => {
+  const reply = Buffer.alloc(36)
+  reply.writeUInt32LE(reply.length, 0)
+  reply.writeUInt16LE(2, 4) // NLMSG_ERROR
+  reply.writeInt32LE(-error, 16)
+  return reply
+}
+
+/** What is there already (EEXIST), is gone when it is edited (ESRCH or ENOENT), and at last is done. */
+const additions = (call, gone) =>
+  [0, 1, 2, 4].map((times) =>
+    Buffer.concat([
+      channel(call, familyReplies),
+      ...Array.from({ length: times }, () => [
+        framed(verdict(17), true),
+        framed(verdict(gone), true),
+      ]).flat(),
+      framed(verdict(17), true),
+      framed(verdict(0), true),
+    ]),
+  )
+
+/** Calls of client_fuzz.cc: the first twelve, and of the last one each kind and command. */
+const readings = Array.from({ length: 12 }, (_, call) => call)
+const changes = Array.from({ length: 21 }, (_, which) => 11 + 12 * which)
 
 /** A table: its services, then the destinations of each; as columns, and in parts. */
 const tables = ['golden-6.1.txt', 'golden-7.3.txt'].flatMap((file) => {
@@ -84,7 +110,12 @@ const change = (kind, family, device) => {
 const fromCaptures = {
   messages: () => [...ipvs, ...route],
   records: () => ipvs.flatMap((each) => withFirst(5, each)),
-  client: () => [...exchanges(12), ...tables],
+  client: () => [
+    ...exchanges([...readings, ...changes.slice(1)]),
+    ...additions(changes[2], 3),
+    ...additions(changes[5], 2),
+    ...tables,
+  ],
   addresses: () =>
     [0, 1, 2].flatMap((call) => [
       channel(call, route),

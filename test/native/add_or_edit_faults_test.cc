@@ -148,32 +148,36 @@ void TestLostAtTheEdit() {
   }
 }
 
-// Somebody deletes it before each edit and adds it again before the next addition, so many times.
-void TestVanishes() {
+// Somebody deletes it before each edit and adds it again before the next addition, so many times;
+// after the last it is there or not.
+void VanishAndAdd(int times, bool comes_back, Trial* trial) {
   constexpr int kTries = 4;
+  const int missing = trial->kind.add == ipvs::kNewService ? ESRCH : ENOENT;
+  trial->Spoil([=](int nth, Replies*) {
+    const int last = times * 2;
+    if (nth <= last) trial->SetThere(nth % 2 == 0 && (nth < last || comes_back));
+  });
+  const std::vector<Outcome> told = trial->Apply();
+  std::vector<std::pair<Command, int>> expected;
+  for (int i = 0; i < std::min(times, kTries); ++i) {
+    expected.emplace_back(trial->kind.add, EEXIST);
+    expected.emplace_back(trial->kind.edit, missing);
+  }
+  if (times >= kTries) {
+    Check(Is(told[0], Stage::kKernel, EEXIST), "it is given up: " + Describe(told[0]));
+  } else {
+    Check(told[0].ok(), "it is done: " + Describe(told[0]));
+    expected.emplace_back(trial->kind.add, comes_back ? EEXIST : 0);
+    if (comes_back) expected.emplace_back(trial->kind.edit, 0);
+  }
+  trial->CheckExecuted(expected, "once, or not at all");
+  Check(told[1].ok(), "and the next one is done: " + Describe(told[1]));
+}
+
+void TestVanishes() {
   for (const int times : {1, 2, 3, 4, 1000}) {
     for (const bool comes_back : {true, false}) {
-      ForBoth(true, [&](Trial* trial) {
-        const int missing = trial->kind.add == ipvs::kNewService ? ESRCH : ENOENT;
-        trial->Spoil([&](int nth, Replies*) {
-          if (nth <= times * 2) trial->SetThere(nth % 2 == 0 && (nth < times * 2 || comes_back));
-        });
-        const std::vector<Outcome> told = trial->Apply();
-        std::vector<std::pair<Command, int>> expected;
-        for (int i = 0; i < std::min(times, kTries); ++i) {
-          expected.emplace_back(trial->kind.add, EEXIST);
-          expected.emplace_back(trial->kind.edit, missing);
-        }
-        if (times >= kTries) {
-          Check(Is(told[0], Stage::kKernel, EEXIST), "it is given up: " + Describe(told[0]));
-        } else {
-          Check(told[0].ok(), "it is done: " + Describe(told[0]));
-          expected.emplace_back(trial->kind.add, comes_back ? EEXIST : 0);
-          if (comes_back) expected.emplace_back(trial->kind.edit, 0);
-        }
-        trial->CheckExecuted(expected, "once, or not at all");
-        Check(told[1].ok(), "and the next one is done: " + Describe(told[1]));
-      });
+      ForBoth(true, [=](Trial* trial) { VanishAndAdd(times, comes_back, trial); });
     }
   }
 }
