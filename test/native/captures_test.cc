@@ -2,7 +2,9 @@
 // changed: an error or no more than the whole reply has, of which a changed byte spoils one entry,
 // and no byte read outside of it.
 
+#include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -10,10 +12,12 @@
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "ipvs/client.h"
 #include "kernel.h"
 #include "route/addresses.h"
+#include "route/fou.h"
 
 namespace {
 
@@ -201,6 +205,48 @@ size_t TestClient(const std::vector<Datagram>& replies) {
   return forms;
 }
 
+// Asks about a port of fou, and gets this for an answer.
+netlink::Outcome AskForPort(const std::vector<Datagram>& family, const Datagram& port,
+                            const Datagram& acknowledgement, route::Encapsulation* found) {
+  peer::Script script;
+  script.answer = [&](netlink::Bytes sent, std::vector<peer::Reply>* answers) {
+    netlink::MessageReader messages(sent);
+    netlink::Message message;
+    const bool is_lookup = messages.Next(&message) && message.type == GENL_ID_CTRL;
+    const std::vector<Datagram> replies =
+        is_lookup ? family : std::vector<Datagram>{port, acknowledgement};
+    for (const Datagram& reply : replies) {
+      answers->push_back({reply});
+      SetSequences(message.sequence, &answers->back().bytes);
+    }
+    return 0;
+  };
+  peer::Play(script);
+  return route::ReadFouPort(nullptr, {AF_INET, 6080}, 1000, found);
+}
+
+size_t TestPorts(const std::vector<Datagram>& replies) {
+  const std::vector<Datagram> family(replies.begin(), replies.begin() + 2);
+  const Datagram& acknowledgement = replies[1];
+  size_t forms = 0;
+  // 6080 for GUE, 5555 directly, 6081 of IPv6 for GUE.
+  for (const auto& [at, type] :
+       {std::pair(6, route::Encapsulation::kGue), std::pair(8, route::Encapsulation::kDirect),
+        std::pair(10, route::Encapsulation::kGue)}) {
+    const Datagram& whole = replies[static_cast<size_t>(at)];
+    route::Encapsulation found{};
+    Check(AskForPort(family, whole, acknowledgement, &found).ok(), "a whole answer is one");
+    Check(found == type, "and says what the port is for");
+    forms += Damage(whole, {0x01, 0x80, 0xff}, [&](const Datagram& damaged, bool cut) {
+      route::Encapsulation other{};
+      const bool read = AskForPort(family, damaged, acknowledgement, &other).ok();
+      Check(!read || !cut, "a cut answer is none");
+      Check(!read || static_cast<uint32_t>(other) <= UINT8_MAX, "a type is a byte");
+    });
+  }
+  return forms;
+}
+
 }  // namespace
 
 int main() {
@@ -209,6 +255,7 @@ int main() {
   const size_t readers = TestReaders(replies);
   for (const Datagram& reply : RepliesIn("addresses-6.12.txt")) replies.push_back(reply);
   const size_t clients = TestClient(replies);
+  const size_t ports = TestPorts(RepliesIn("fou-6.12.txt"));
   std::cout << replies.size() << " replies: " << readers << " damaged forms for the readers, "
-            << clients << " for the clients\n";
+            << clients << " for the clients; " << ports << " of 3 about ports of fou\n";
 }
