@@ -90,7 +90,7 @@ export const unloadIpvs = async (): Promise<void> => {
   // The namespaces of earlier tests, which hold them, go by and by.
   for (let tries = 0; (await run('lsmod')).includes('ip_vs'); ++tries) {
     await run('modprobe', '-r', '-a', ...modules, 'ip_vs').catch(async (error: unknown) => {
-      if (tries === 50) throw error
+      if (tries === 300) throw error
       await sleep(200)
     })
   }

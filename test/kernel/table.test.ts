@@ -2,7 +2,7 @@ import t from 'tap'
 import { ipvs as ownTable, openIpvs } from 'ipvs-netlink'
 
 import { table } from '../scenarios/table.js'
-import { makeBed, run, tcp } from './bed.js'
+import { makeBed, run, tcp, unloadIpvs } from './bed.js'
 
 const serviceOf = (index: number) =>
   ({
@@ -75,23 +75,17 @@ t.test('a module that was unloaded is found again', { skip }, async (t) => {
   const before = await openIpvs()
   await before.addService({ ...tcp, scheduler: 'rr' })
   await before.clear()
-  await run('modprobe', '-r', '-a', 'ip_vs_rr', 'ip_vs_wlc', 'ip_vs').catch(async () => {
-    // Schedulers of earlier tests hold the module.
-    const modules = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
-    await run('modprobe', '-r', '-a', ...modules, 'ip_vs')
-  })
+  await unloadIpvs()
   t.notMatch(await run('lsmod'), /^ip_vs/m)
   await before.addService({ ...tcp, scheduler: 'rr' })
   t.match(await before.listServices(), [{ port: 80 }])
   await before.clear()
-  const modules = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
-  await run('modprobe', '-r', '-a', ...modules, 'ip_vs')
+  await unloadIpvs()
   t.same(await before.snapshot(), [], 'a read finds it again as well')
 
   // Reads and changes at once, of which only one is the first to learn the new number.
   for (let round = 0; round < 3; ++round) {
-    const loaded = (await run('lsmod')).match(/^ip_vs_\w+/gm) ?? []
-    await run('modprobe', '-r', '-a', ...loaded, 'ip_vs')
+    await unloadIpvs()
     const other = { ...tcp, port: 81, scheduler: 'rr' } as const
     const answers = await Promise.all([
       before.listServices(),

@@ -65,6 +65,7 @@ const repeat = async (what, times, width, room, once) => {
       done += count
     }
     measure()
+    console.error(what, done, JSON.stringify(marks.at(-1)))
   }
   for (let tenth = 1; tenth <= 10; ++tenth) await part(Math.floor((times * tenth) / 10))
   const [first] = marks
