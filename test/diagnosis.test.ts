@@ -1,16 +1,12 @@
 // What diagnose() says of network namespaces that are set up rightly and wrongly.
 
-import { execFileSync } from 'node:child_process'
-
 import t from 'tap'
 import type { Test } from 'tap'
-import { openHost } from 'ipvs-netlink'
 import type { Diagnosis, DiagnosisProfile, Host } from 'ipvs-netlink'
 import { isKernelSince } from '#lib/diagnosis/facts'
 import { checkEngines, checkFeatures, checkIpvs } from '#lib/diagnosis/kernel'
 import { checkPrivilege, checkProcSys, checkSchedulers } from '#lib/diagnosis/kernel'
-
-let count = 0
+import { makeHost } from './fixtures/namespace.js'
 
 interface Bed {
   readonly host: Host
@@ -21,11 +17,7 @@ interface Bed {
 
 /** A namespace with eth0, 10.0.0.2/24, and a default route by 10.0.0.1. */
 const makeBed = async (t: Test): Promise<Bed> => {
-  const name = `diagnosis-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  const inside = (...args: string[]): string =>
-    execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
-  inside('ip', 'link', 'set', 'lo', 'up')
+  const { inside, host } = await makeHost(t)
   inside('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1')
   inside('ip', 'link', 'set', 'eth0', 'up')
   inside('ip', 'link', 'set', 'eth1', 'up')
@@ -34,11 +26,6 @@ const makeBed = async (t: Test): Promise<Bed> => {
   for (const device of ['all', 'default', 'lo', 'eth0', 'eth1']) {
     inside('sysctl', '-qw', `net.ipv4.conf.${device}.rp_filter=0`)
   }
-  const host = await openHost({ netns: `/run/netns/${name}` })
-  t.teardown(async () => {
-    await host.close()
-    execFileSync('ip', ['netns', 'delete', name])
-  })
   const severities = async (profile: DiagnosisProfile, code: string): Promise<string[]> => {
     const { findings } = await host.diagnose(profile)
     return findings.filter((each) => each.code === code).map(({ severity }) => severity)

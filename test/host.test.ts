@@ -1,31 +1,11 @@
 // The order of host calls, and what giving them up does, in network namespaces of this machine.
 
-import { execFileSync } from 'node:child_process'
-
 import t from 'tap'
-import type { Test } from 'tap'
-import { openHost } from 'ipvs-netlink'
 import { wantsNoReuse } from '#lib/director'
-import type { Host } from 'ipvs-netlink'
-
-let count = 0
-
-const makeBed = async (t: Test): Promise<{ host: Host; inside: (...args: string[]) => string }> => {
-  const name = `host-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  const inside = (...args: string[]): string =>
-    execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
-  inside('ip', 'link', 'set', 'lo', 'up')
-  const host = await openHost({ netns: `/run/netns/${name}` })
-  t.teardown(async () => {
-    await host.close()
-    execFileSync('ip', ['netns', 'delete', name])
-  })
-  return { host, inside }
-}
+import { makeHost } from './fixtures/namespace.js'
 
 t.test('calls of one handle are carried out in their order', async (t) => {
-  const { host } = await makeBed(t)
+  const { host } = await makeHost(t)
   const name = 'net.ipv4.conf.lo.arp_ignore'
   for (let round = 0; round < 50; ++round) {
     await Promise.all([1, 2, 8].map((value) => host.setSysctl(name, value)))
@@ -40,7 +20,7 @@ t.test('calls of one handle are carried out in their order', async (t) => {
 })
 
 t.test('what was given up before it was sent is not done', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   const controller = new AbortController()
   const call = host.addVip({ address: '10.0.0.1' }, { signal: controller.signal })
   controller.abort()
@@ -50,7 +30,7 @@ t.test('what was given up before it was sent is not done', async (t) => {
 })
 
 t.test('a preparation that is given up puts back what it changed', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   const settings = (): string => inside('sysctl', '-a', '-r', 'arp_(ignore|announce)')
   const before = settings()
   for (const delay of [0, 1, 2, 4]) {
@@ -70,7 +50,7 @@ t.test('a preparation that is given up puts back what it changed', async (t) => 
 })
 
 t.test('what went with its device is left, and undoing again does nothing', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
   const profile = { forwarding: 'dr', vip: '10.0.0.1', device: 'a0' } as const
   const preparation = await host.prepareRealServer(profile)
@@ -82,7 +62,7 @@ t.test('what went with its device is left, and undoing again does nothing', asyn
 })
 
 t.test('a list is emptied by an empty text', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   const name = 'net.ipv4.ip_local_reserved_ports'
   await host.setSysctl(name, '8080,9000-9010')
   t.equal(inside('sysctl', '-n', name), '8080,9000-9010\n')
@@ -91,7 +71,7 @@ t.test('a list is emptied by an empty text', async (t) => {
 })
 
 t.test('many VIPs share what is sent, and are all or none', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   const many = Array.from({ length: 2000 }, (_, n) => ({ address: `10.1.${n >> 8}.${n & 255}` }))
   const added = await host.addVip(many)
   t.equal(added[1999]?.label, 'lo:1999')
@@ -113,7 +93,7 @@ t.test('many VIPs share what is sent, and are all or none', async (t) => {
 })
 
 t.test('a long name of a device leaves no room for a number in the label', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   inside('ip', 'link', 'add', 'fifteen-bytes-x', 'type', 'veth', 'peer', 'name', 'thirteen-byte')
   const device = 'fifteen-bytes-x'
   const vips = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, device }))
@@ -127,7 +107,7 @@ t.test('a long name of a device leaves no room for a number in the label', async
 })
 
 t.test('a profile with many VIPs adds and removes them at once', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   const vip = Array.from({ length: 1000 }, (_, n) => `10.1.${n >> 8}.${n & 255}`)
   const preparation = await host.prepareRealServer({ forwarding: 'dr', vip, device: 'lo' })
   t.equal(preparation.changed.length, 1004)
@@ -139,7 +119,7 @@ t.test('a profile with many VIPs adds and removes them at once', async (t) => {
 })
 
 t.test('a VIP that could not be announced is not added', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
   const vip = { address: '10.0.0.1', device: 'a0', announce: true }
   await t.rejects(host.addVip(vip), { code: 'ERR_HOST_REFUSED', message: /the device is down/ })
@@ -151,7 +131,7 @@ t.test('a VIP that could not be announced is not added', async (t) => {
 })
 
 t.test('links are those of the namespace', async (t) => {
-  const { host, inside } = await makeBed(t)
+  const { host, inside } = await makeHost(t)
   inside('ip', 'link', 'add', 'a0', 'type', 'veth', 'peer', 'name', 'a1')
   inside('ip', 'link', 'set', 'a0', 'address', '02:00:00:00:00:01', 'mtu', '1400')
   const links = await host.listLinks()

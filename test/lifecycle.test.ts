@@ -8,27 +8,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import t from 'tap'
-import type { Test } from 'tap'
 
 import { host, openHost, openIpvs } from 'ipvs-netlink'
 import { openFiles, openSockets } from './fixtures/descriptors.js'
 import { limit } from './fixtures/limits.js'
+import { makeNamespace } from './fixtures/namespace.js'
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`./fixtures/${name}.js`, import.meta.url))
 
 // Without what tap has node load into every process.
 const env = { ...process.env, NODE_OPTIONS: '' }
-
-let count = 0
-
-const makeNamespace = (t: Test): string => {
-  const name = `life-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  execFileSync('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
-  t.teardown(() => execFileSync('ip', ['netns', 'delete', name]))
-  return `/run/netns/${name}`
-}
 
 t.setTimeout(limit(180_000))
 
@@ -69,7 +59,7 @@ const wholeFiles = {
 
 for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'closing']) {
   t.test(`a process whose calls are ${stage} ends as it should`, async (t) => {
-    const netns = makeNamespace(t)
+    const { netns } = makeNamespace(t)
     for (const [end, expected] of Object.entries(expectedEnds)) {
       const folder = t.testdir()
       const ending = await runEnding(stage, end, netns, folder)
@@ -84,7 +74,7 @@ for (const stage of ['imported', 'called', 'running', 'settling', 'settled', 'cl
 }
 
 t.test('a forked process starts afresh', async (t) => {
-  const netns = makeNamespace(t)
+  const { netns } = makeNamespace(t)
   const given = openSync(netns, 'r')
   t.teardown(() => closeSync(given))
   const handles = [await openHost({ netns }), await openHost({ netns: given })]
@@ -139,7 +129,7 @@ t.test('a namespace that is deleted meanwhile lives on in its handle, and no lon
 })
 
 t.test('close() finishes what was called, and rejects what comes after', async (t) => {
-  const netns = makeNamespace(t)
+  const { netns, inside } = makeNamespace(t)
   for (let round = 0; round < 50; ++round) {
     const opened = await openHost({ netns })
     const name = 'net.ipv4.conf.lo.arp_ignore'
@@ -150,18 +140,13 @@ t.test('close() finishes what was called, and rejects what comes after', async (
     await t.rejects(late, { code: 'ERR_IPVS_CLOSED' })
     await Promise.all([set, ...reads, closing])
     await t.rejects(opened.listAddresses(), { code: 'ERR_IPVS_CLOSED' })
-    t.equal(
-      execFileSync('ip', ['netns', 'exec', netns.replace(/.*\//, ''), 'sysctl', '-n', name], {
-        encoding: 'utf8',
-      }),
-      `${round % 2}\n`,
-    )
+    t.equal(inside('sysctl', '-n', name), `${round % 2}\n`)
   }
 })
 
 t.test('many handles of many namespaces never mix, and the own namespace stays', async (t) => {
   const own = JSON.stringify(await host.listAddresses())
-  const paths = Array.from({ length: 12 }, () => makeNamespace(t))
+  const paths = Array.from({ length: 12 }, () => makeNamespace(t).netns)
   const handles = await Promise.all(
     paths.flatMap((path) => [openHost({ netns: path }), openHost({ netns: openSync(path, 'r') })]),
   )

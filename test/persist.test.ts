@@ -1,6 +1,5 @@
 // What persist() writes: what was set and not put back, merged with what the file said before.
 
-import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,30 +7,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { openHost } from 'ipvs-netlink'
-import type { Host } from 'ipvs-netlink'
+import { makeHost } from './fixtures/namespace.js'
+import type { Namespace } from './fixtures/namespace.js'
 
-let count = 0
-
-interface Bed {
-  readonly netns: string
-  readonly host: Host
-  readonly path: string
-  readonly inside: (...args: string[]) => string
-}
-
-const makeBed = async (t: Test): Promise<Bed> => {
-  const name = `persist-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  const inside = (...args: string[]): string =>
-    execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
-  const netns = `/run/netns/${name}`
-  const host = await openHost({ netns })
-  t.teardown(async () => {
-    await host.close()
-    execFileSync('ip', ['netns', 'delete', name])
-  })
-  return { netns, host, path: join(t.testdir(), '90-test.conf'), inside }
-}
+const makeBed = async (t: Test) => ({
+  ...(await makeHost(t)),
+  path: join(t.testdir(), '90-test.conf'),
+})
 
 /** The settings of the file, as sysctl(8) would read them. */
 const linesOf = (path: string): string[] =>
@@ -89,7 +71,7 @@ t.test('sysctl(8) reads the file, and another namespace is as this one then', as
   await host.setSysctl('net.ipv4.conf.eth0/5.rp_filter', 2)
   await host.persist(path)
   other.inside('sysctl', '-q', '-p', path)
-  const settings = (here: Bed['inside']): string =>
+  const settings = (here: Namespace['inside']): string =>
     here('sysctl', '-a', '-r', '(ip_forward$|arp_(ignore|announce)$|rp_filter$)')
   t.equal(settings(other.inside), settings(inside))
 })

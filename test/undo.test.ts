@@ -1,41 +1,27 @@
 // The way back of preparations that share settings, and of one whose VIP stays, in network namespaces
 // of this machine.
 
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import t from 'tap'
 import type { Test } from 'tap'
-import { openHost } from 'ipvs-netlink'
 import { loadAddon } from '#lib/native'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
+import { makeHost } from './fixtures/namespace.js'
+import type { Namespace } from './fixtures/namespace.js'
 import type { Host, HostChange, Preparation } from 'ipvs-netlink'
 
-let count = 0
-
-interface Bed {
-  readonly netns: string
+interface Bed extends Namespace {
   readonly host: Host
-  readonly inside: (...args: string[]) => string
   /** Settings and addresses. */
   readonly everything: () => string
 }
 
 const makeBed = async (t: Test): Promise<Bed> => {
-  const name = `undo-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  const inside = (...args: string[]): string =>
-    execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
-  inside('ip', 'link', 'set', 'lo', 'up')
+  const { netns, inside, host } = await makeHost(t)
   inside('ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1')
-  const netns = `/run/netns/${name}`
-  const host = await openHost({ netns })
-  t.teardown(async () => {
-    await host.close()
-    execFileSync('ip', ['netns', 'delete', name])
-  })
   const everything = (): string =>
     inside('sysctl', '-a', '-r', 'arp_(ignore|announce)$') + inside('ip', '-o', '-4', 'address')
   return { netns, host, inside, everything }

@@ -1,8 +1,6 @@
 // What becomes of addresses, settings and devices when nobody knows whether a change was made: in
 // network namespaces of this machine, through a connection that loses answers.
 
-import { execFileSync } from 'node:child_process'
-
 import t from 'tap'
 import type { Test } from 'tap'
 
@@ -13,6 +11,7 @@ import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
+import { makeNamespace } from './fixtures/namespace.js'
 
 type Native = Parameters<typeof prepare>[0]
 type Failure = Awaited<ReturnType<Native['writeSetting']>>
@@ -90,8 +89,6 @@ class Losses {
   }
 }
 
-let count = 0
-
 interface Bed {
   readonly host: Host
   /** The same, for steps that no profile has by themselves. */
@@ -103,11 +100,7 @@ interface Bed {
 }
 
 const makeBed = async (t: Test): Promise<Bed> => {
-  const name = `unknown-${process.pid}-${++count}`
-  execFileSync('ip', ['netns', 'add', name])
-  const inside = (...args: string[]): string =>
-    execFileSync('ip', ['netns', 'exec', name, ...args], { encoding: 'utf8' })
-  inside('ip', 'link', 'set', 'lo', 'up')
+  const { netns, inside } = makeNamespace(t)
   inside('ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1')
   const addon = loadAddon() as { HostConnection: new (netns: string, silence: number) => Native }
   const { HostConnection } = addon
@@ -115,14 +108,13 @@ const makeBed = async (t: Test): Promise<Bed> => {
   addon.HostConnection = function Lossy(netns: string, silence: number) {
     return losses.over(new HostConnection(netns, silence))
   } as never
-  const host = await openHost({ netns: `/run/netns/${name}` })
-  const native = new addon.HostConnection(`/run/netns/${name}`, 1000)
+  const host = await openHost({ netns })
+  const native = new addon.HostConnection(netns, 1000)
   addon.HostConnection = HostConnection
   await native.open()
   t.teardown(async () => {
     await host.close()
     native.close()
-    execFileSync('ip', ['netns', 'delete', name])
   })
   const everything = (): string =>
     inside(

@@ -215,7 +215,8 @@ t.test('connections of a destination that is drained', async (t) => {
   await t.test('udp, and clients held by persistence', async (t) => {
     const dns = { protocol: 'udp', address: vip, port: 53 } as const
     const game = { protocol: 'udp', address: vip, port: 54 } as const
-    await ipvs.setTimeouts({ udp: 1 })
+    // Ample, as a busy machine may halt the guest for a second: what was said must be seen.
+    await ipvs.setTimeouts({ udp: 4 })
     await ipvs.addService({ ...dns, scheduler: 'rr' })
     await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 4 } })
     for (const key of [dns, game]) {
@@ -233,7 +234,7 @@ t.test('connections of a destination that is drained', async (t) => {
       drained: true,
       remaining: { activeConnections: 0, inactiveConnections: 1 },
     })
-    t.ok(performance.now() - start < 900, 'udp has nothing to wait for')
+    t.ok(performance.now() - start < 3600, 'udp has nothing to wait for')
     await say(dns)
     const second = await busyOf(ipvs, dns, 'inactiveConnections')
     t.match(await ipvs.drainDestination(dns, second, { waitFor: 'inactive', interval: 100 }), {
