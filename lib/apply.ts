@@ -2,7 +2,7 @@
 
 import { nameDestination, takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
-import { retold } from './errors.js'
+import { IpvsError, isUnknown, retold } from './errors.js'
 import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
 import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
@@ -15,7 +15,7 @@ import type {
   Plan,
   PlannedChange,
 } from '../types/desired.js'
-import type { IpvsErrorCode, IpvsErrorShape } from '../types/error.js'
+import type { IpvsErrorCode } from '../types/error.js'
 import type { Ipvs } from '../types/ipvs.js'
 
 /** How often the table is read before a lost race is reported. */
@@ -81,85 +81,128 @@ const subjectOf = (change: PlannedChange): string => {
   return change.destination ? `${service} ${nameDestination(change.destination)}` : service
 }
 
-/** Sends changes, adds those that were made to a list, and answers the others. */
+interface Sent {
+  readonly change: PlannedChange
+  isMade: boolean
+}
+
+/** How far it has come, also when it ends early. */
+interface Progress {
+  /** In order. */
+  readonly sent: Sent[]
+  /** By what they are about: not tried again, nor what depends on them. */
+  readonly refused: Map<string, FailedChange>
+  /** Of this round: where somebody else was quicker, and of which nobody knows. */
+  lost: (FailedChange & { readonly sent: Sent })[]
+  /** Of this round: removals that were not sent, since what they waited for failed. */
+  held: FailedChange[]
+}
+
+const isOpen = ({ refused }: Progress, change: PlannedChange): boolean =>
+  !refused.has(subjectOf(change)) &&
+  refused.get(nameService(change.service))?.change.op !== 'addService'
+
+const madeOf = ({ sent }: Progress): PlannedChange[] =>
+  sent.filter(({ isMade }) => isMade).map(({ change }) => change)
+
+const openOf = (progress: Progress): FailedChange[] =>
+  progress.lost
+    .filter(({ change }) => isOpen(progress, change))
+    .map(({ change, error }) => ({ change, error }))
+
+const failedOf = (progress: Progress): FailedChange[] => [
+  ...progress.refused.values(),
+  ...openOf(progress),
+  ...progress.held,
+]
+
 const send = async (
   ipvs: Ipvs,
   changes: readonly PlannedChange[],
-  made: PlannedChange[],
+  progress: Progress,
   signal: AbortSignal | undefined,
-): Promise<FailedChange[]> => {
-  if (changes.length === 0) return []
+): Promise<void> => {
+  if (changes.length === 0) return
   const outcomes = await ipvs.batch(changes, { signal })
-  const failed: FailedChange[] = []
   changes.forEach((change, index) => {
     const outcome = outcomes[index]
-    if (outcome?.ok === false) failed.push({ change, error: outcome.error })
-    else made.push(change)
+    const sent = { change, isMade: outcome?.ok !== false }
+    progress.sent.push(sent)
+    if (outcome?.ok !== false) return
+    const { error } = outcome
+    if (reread.has(error.code)) progress.lost.push({ change, error, sent })
+    else progress.refused.set(subjectOf(change), { change, error })
   })
-  return failed
-}
-
-interface Round {
-  readonly failed: readonly FailedChange[]
-  /** Removals that were not sent, since what they waited for failed. */
-  readonly held: readonly FailedChange[]
 }
 
 /** Sends a plan: whole, unless removals wait for how the rest ends. */
 const carryOut = async (
   ipvs: Ipvs,
   planned: readonly PlannedChange[],
-  refused: readonly FailedChange[],
-  made: PlannedChange[],
+  progress: Progress,
   signal: AbortSignal | undefined,
-): Promise<Round> => {
+): Promise<void> => {
   const removals = planned.filter(isRemoval)
   const others = planned.filter((change) => !isRemoval(change))
-  const awaited = awaitedAmong([...others, ...refused.map(({ change }) => change)], (each) => each)
-  if (!removals.some(awaited)) {
-    return { failed: await send(ipvs, planned, made, signal), held: [] }
+  const refused = Array.from(progress.refused.values(), ({ change }) => change)
+  if (!removals.some(awaitedAmong([...others, ...refused], (each) => each))) {
+    return send(ipvs, planned, progress, signal)
   }
-  const failed = await send(ipvs, others, made, signal)
-  const failureOf = awaitedAmong([...refused, ...failed], ({ change }) => change)
-  const held: FailedChange[] = []
+  await send(ipvs, others, progress, signal)
+  const failures = [...progress.refused.values(), ...progress.lost]
+  const failureOf = awaitedAmong(failures, ({ change }) => change)
   const free = removals.filter((change) => {
     const failure = failureOf(change)
-    if (failure) held.push(heldBack(change, failure))
+    if (failure) progress.held.push(heldBack(change, failure))
     return !failure
   })
-  return { failed: [...failed, ...(await send(ipvs, free, made, signal))], held }
+  await send(ipvs, free, progress, signal)
 }
 
-const isLost = ({ error }: { readonly error: IpvsErrorShape }): boolean => reread.has(error.code)
+const attemptOf = (change: PlannedChange): string => `${change.op} ${subjectOf(change)}`
 
-const makeRounds = async (
-  ipvs: Ipvs,
-  request: Request,
-  changes: PlannedChange[],
-): Promise<Applied> => {
-  const refused = new Map<string, FailedChange>()
-  // What was refused is not tried again, nor what depends on it.
-  const isOpen = (change: PlannedChange): boolean =>
-    !refused.has(subjectOf(change)) &&
-    !(refused.get(nameService(change.service))?.change.op === 'addService')
-  for (let round = 1; ; ++round) {
-    const planned = (await changesFor(ipvs, request)).filter(isOpen)
-    const before = [...refused.values()]
-    const { failed, held } = await carryOut(ipvs, planned, before, changes, request.signal)
-    for (const each of failed) if (!isLost(each)) refused.set(subjectOf(each.change), each)
-    const lost = failed.filter((each) => isLost(each) && isOpen(each.change))
-    if (lost.length === 0 || round === mostRounds)
-      return { changes, failed: [...refused.values(), ...lost, ...held] }
+/** Of which nobody knew, and what is not to be done again: the table shows that it was made. */
+const settle = (progress: Progress, planned: readonly PlannedChange[]): void => {
+  const again = new Set(planned.map(attemptOf))
+  for (const { change, error, sent } of progress.lost) {
+    sent.isMade = isUnknown(error) && !again.has(attemptOf(change))
+  }
+  progress.lost = []
+  progress.held = []
+}
+
+const makeRounds = async (ipvs: Ipvs, request: Request, progress: Progress): Promise<void> => {
+  for (let round = 1; round <= mostRounds; ++round) {
+    const changes = await changesFor(ipvs, request)
+    const planned = changes.filter((change) => isOpen(progress, change))
+    settle(progress, planned)
+    await carryOut(ipvs, planned, progress, request.signal)
+    if (openOf(progress).length === 0) return
   }
 }
 
+const counted = (count: number, one: string, more: string): string =>
+  count === 1 ? `1 change ${one}` : `${count} changes ${more}`
+
 /** What ends it early says how far it came. */
-const afterChanges = (error: unknown, changes: readonly PlannedChange[]): unknown => {
-  if (changes.length === 0) return error
-  const { length } = changes
-  const made = length === 1 ? '1 change was made, and is' : `${length} changes were made, and are`
-  const told = retold(error, (why) => `${made} in this error's changes. Of the rest: ${why}`)
-  return told instanceof Error ? Object.assign(told, { changes }) : told
+const endedEarly = (error: unknown, progress: Progress): unknown => {
+  const [changes, failed] = [madeOf(progress), failedOf(progress)]
+  const unknown = failed.filter((each) => isUnknown(each.error)).length
+  const told = [
+    changes.length > 0 &&
+      `${counted(changes.length, 'was made, and is', 'were made, and are')} in this error's changes.`,
+    unknown > 0 &&
+      `${counted(unknown, 'may have been made, and is', 'may have been made, and are')} in its failed.`,
+    failed.length > unknown &&
+      `${counted(failed.length - unknown, 'was not made, and is', 'were not made, and are')} in its failed.`,
+  ].filter((part) => part !== false)
+  if (told.length === 0) return error
+  const early = retold(error, (why) => `${told.join(' ')} Of the rest: ${why}`)
+  if (!(early instanceof Error)) return early
+  if (unknown === 0 || !IpvsError.is(early)) return Object.assign(early, { changes, failed })
+  const { errno, command } = early
+  const details = { code: 'ERR_IPVS_OUTCOME_UNKNOWN', errno, command } as const
+  return Object.assign(new IpvsError(early.message, details, { cause: error }), { changes, failed })
 }
 
 /** Makes the table as desired. */
@@ -169,10 +212,11 @@ export const apply = async (
   options: DesiredStateOptions | undefined,
 ): Promise<Applied> => {
   const request = take(desired, options)
-  const changes: PlannedChange[] = []
+  const progress: Progress = { sent: [], refused: new Map(), lost: [], held: [] }
   try {
-    return await makeRounds(ipvs, request, changes)
+    await makeRounds(ipvs, request, progress)
   } catch (error) {
-    throw afterChanges(error, changes)
+    throw endedEarly(error, progress)
   }
+  return { changes: madeOf(progress), failed: failedOf(progress) }
 }

@@ -1,6 +1,6 @@
 // What is drained: one destination, or all of a service.
 
-import { IpvsError } from './errors.js'
+import { IpvsError, isUnknown } from './errors.js'
 import { joinAddress, nameService } from './service.js'
 import type { DestinationKey } from '../types/destination.js'
 import type { IpvsErrorCode } from '../types/error.js'
@@ -15,8 +15,8 @@ export interface Target {
   readonly name: string
   /** Its destinations as they are now; undefined when it is gone. */
   readonly look: (signal: AbortSignal | undefined) => Promise<readonly Destination[] | undefined>
-  /** Sets all weights to 0. */
-  readonly quiesce: (before: readonly Destination[]) => Promise<void>
+  /** Sets all weights to 0; says when one was set, or may have been, also when it rejects. */
+  readonly quiesce: (before: readonly Destination[], begun: () => void) => Promise<void>
   readonly remove: () => Promise<void>
   /** Why it is not deleted when a weight is not 0 any more. */
   readonly revived: string
@@ -60,11 +60,18 @@ export const destinationTarget = (
     // While others are deleted, the kernel may leave it out of its list once, which a patch reads, too.
     look: async (signal) => (await find(signal)) ?? find(signal),
     // Also when it is 0 already: this is what finds out that there is no such destination.
-    quiesce: () =>
-      setToZero().catch((error: unknown) => {
-        if (isAnswer(error, 'ERR_IPVS_NO_DESTINATION')) return setToZero()
+    quiesce: async (_, begun) => {
+      try {
+        await setToZero().catch((error: unknown) => {
+          if (isAnswer(error, 'ERR_IPVS_NO_DESTINATION')) return setToZero()
+          throw error
+        })
+        begun()
+      } catch (error) {
+        if (isUnknown(error)) begun()
         throw error
-      }),
+      }
+    },
     remove: () => ipvs.deleteDestination(service, destination, { ifMissing: 'ignore' }),
     revived: 'somebody else gave it a weight again, so it was not deleted',
   }
@@ -75,6 +82,7 @@ const setWeights = async (
   ipvs: Ipvs,
   service: ServiceKey,
   weights: readonly (readonly [destination: DestinationKey, weight: number])[],
+  begun?: () => void,
 ): Promise<void> => {
   if (weights.length === 0) return
   const outcomes = await ipvs.batch(
@@ -85,6 +93,7 @@ const setWeights = async (
       changes: { weight },
     })),
   )
+  if (outcomes.some((each) => each.ok || isUnknown(each.error))) begun?.()
   for (const outcome of outcomes) {
     if (!outcome.ok && !isAnswer(outcome.error, 'ERR_IPVS_NO_DESTINATION')) throw outcome.error
   }
@@ -94,11 +103,12 @@ export const serviceTarget = (ipvs: Ipvs, service: ServiceKey): Target => ({
   service,
   name: nameService(service),
   look: (signal) => listUnlessGone(ipvs, service, signal),
-  quiesce: (before) =>
+  quiesce: (before, begun) =>
     setWeights(
       ipvs,
       service,
       before.map((each) => [each, 0]),
+      begun,
     ),
   remove: () => ipvs.deleteService(service, { ifMissing: 'ignore' }),
   revived:

@@ -138,21 +138,6 @@ const reasonOf = (
   }
 }
 
-/** After it nothing has changed; says of an abort whether that is so. */
-const undo = async (
-  ipvs: Ipvs,
-  target: Target,
-  before: readonly Destination[],
-  { signal }: Settings,
-): Promise<Error | undefined> => {
-  const restored = await putBack(ipvs, target, before).then(
-    () => 'what was changed is put back',
-    (error: unknown) => `the weight could not be put back: ${String(error)}`,
-  )
-  if (signal?.aborted !== true) return undefined
-  return abortErrorSaying(`The drain of ${target.name} was aborted; ${restored}`, signal)
-}
-
 /** What a drain says of what is not there: the calls that it is made of advise to add it first. */
 const missing: Partial<Record<IpvsErrorCode, string>> = {
   ERR_IPVS_NO_DESTINATION: 'the service has no such destination',
@@ -162,22 +147,51 @@ const missing: Partial<Record<IpvsErrorCode, string>> = {
 const whyMissing = (error: unknown): string | undefined =>
   IpvsError.is(error) ? missing[error.code] : undefined
 
+const staysQuiet = 'what it had set to weight 0 stays so, and listDrains() finds it'
+
 /** Nothing can be put back with a closed handle. */
 const leftAtZero = ({ name }: Target): IpvsError =>
-  closedErrorSaying(
-    `The drain of ${name} ended because the handle was closed; what it had set to weight 0 stays so, and listDrains() finds it`,
+  closedErrorSaying(`The drain of ${name} ended because the handle was closed; ${staysQuiet}`)
+
+/** What a drain rejects with, and `failure` to put the weights back. */
+const endOf = (
+  error: unknown,
+  failure: unknown,
+  { name }: Target,
+  { signal }: Settings,
+): unknown => {
+  const couldNot = `the weight could not be put back: ${String(failure)}`
+  if (signal?.aborted === true) {
+    const restored = failure === undefined ? 'what was changed is put back' : couldNot
+    return abortErrorSaying(`The drain of ${name} was aborted; ${restored}`, signal)
+  }
+  if (failure === undefined) {
+    return retold(error, (why) => `Cannot drain ${name}: ${whyMissing(error) ?? why}`)
+  }
+  const { errno, command } = IpvsError.is(error) ? error : { errno: 0, command: '' }
+  return new IpvsError(
+    `The drain of ${name} failed: ${String(error)}. And ${couldNot}. So ${staysQuiet}`,
+    {
+      ...{ code: 'ERR_IPVS_OUTCOME_UNKNOWN', errno, command },
+      errors: [error, failure].filter((each) => IpvsError.is(each)),
+    },
+    { cause: error },
   )
+}
 
 const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<DrainResult> => {
   const { signal, remove } = settings
   let before: readonly Destination[] = []
-  let isQuiet = false
+  const weights = { mayBeZero: false }
   try {
     const service = await ipvs.getService(target.service, { signal })
     const found = await target.look(signal)
     throwIfAborted(signal)
     before = (found ?? []).filter(({ weight }) => weight !== 0)
-    const isThere = await target.quiesce(before).then(
+    const begun = (): void => {
+      weights.mayBeZero = true
+    }
+    const isThere = await target.quiesce(before, begun).then(
       () => true,
       (error: unknown) => {
         // What was seen was there, so somebody else has deleted it since.
@@ -185,7 +199,6 @@ const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<Dr
         throw error
       },
     )
-    isQuiet = true
     throwIfAborted(signal)
     const end: End = isThere
       ? await waitUntilEmpty(ipvs, target, settings)
@@ -195,10 +208,14 @@ const drain = async (ipvs: Ipvs, target: Target, settings: Settings): Promise<Dr
     const reason = reasonOf(end, target, settings, service)
     return { drained: end.ended === 'drained', ...end, ...(reason !== undefined && { reason }) }
   } catch (error) {
-    const undone = await undo(ipvs, target, before, settings)
-    if (undone) throw undone
-    if (isQuiet && isAnswer(error, 'ERR_IPVS_CLOSED')) throw leftAtZero(target)
-    throw retold(error, (why) => `Cannot drain ${target.name}: ${whyMissing(error) ?? why}`)
+    const failure = await putBack(ipvs, target, before).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    const isAborted = signal?.aborted === true
+    if (!isAborted && weights.mayBeZero && isAnswer(error, 'ERR_IPVS_CLOSED'))
+      throw leftAtZero(target)
+    throw endOf(error, weights.mayBeZero ? failure : undefined, target, settings)
   }
 }
 

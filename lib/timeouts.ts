@@ -1,5 +1,6 @@
 // Timeouts that are put back as they were.
 
+import { isUnknown, retold } from './errors.js'
 import { takeTimeouts } from './sync.js'
 import type { CallOptions, Ipvs } from '../types/ipvs.js'
 import type { TimeoutOverride, Timeouts } from '../types/sync.js'
@@ -14,7 +15,6 @@ export const overrideTimeouts = async (
   // What is wrong is refused before anything is read.
   takeTimeouts(timeouts, 'timeouts')
   const before = await ipvs.timeouts(options)
-  await ipvs.setTimeouts(timeouts, options)
   let held = names.filter((name) => timeouts[name] !== undefined)
   const undo: TimeoutOverride['undo'] = async (undoOptions) => {
     const now = await ipvs.timeouts(undoOptions)
@@ -24,6 +24,17 @@ export const overrideTimeouts = async (
     if (ours.length > 0) await ipvs.setTimeouts(previous, undoOptions)
     held = []
     return { left }
+  }
+  try {
+    await ipvs.setTimeouts(timeouts, options)
+  } catch (error) {
+    if (!isUnknown(error) && options?.signal?.aborted !== true) throw error
+    const told = await undo().then(
+      () => 'what it may have changed is put back',
+      (failure: unknown) =>
+        `what it may have changed could not be put back: ${String(failure)} (they were ${JSON.stringify(before)})`,
+    )
+    throw retold(error, (why) => `Cannot override the timeouts: ${why}; ${told}`)
   }
   return {
     before,

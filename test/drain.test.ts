@@ -229,6 +229,25 @@ t.test('an abort says when the weight could not be put back', async (t) => {
   })
 })
 
+t.test('an error never says that nothing was changed when the weight stays at 0', async (t) => {
+  const ipvs = createFakeIpvs()
+  await ipvs.addService(tcp)
+  await ipvs.addDestination(tcp, one)
+  ipvs.setCounters(tcp, one, { activeConnections: 1 })
+  const onProgress = (): void => {
+    // In the drain, and then in the putting back, twice.
+    for (let times = 0; times < 3; ++times) ipvs.failNext('listDestinations', 'ERR_IPVS_TIMEOUT')
+  }
+  await t.rejects(ipvs.drainDestination(tcp, one, { ...quick, onProgress }), {
+    name: 'IpvsError',
+    code: 'ERR_IPVS_OUTCOME_UNKNOWN',
+    message: /^The drain of .* failed: .*could not be put back: .*So .* stays so, and listDrains/,
+    cause: { code: 'ERR_IPVS_TIMEOUT' },
+    errors: [{ code: 'ERR_IPVS_TIMEOUT' }, { code: 'ERR_IPVS_TIMEOUT' }],
+  })
+  t.match(await ipvs.snapshot(), [{ destinations: [{ weight: 0 }] }])
+})
+
 t.test('one that is gone meanwhile, or has a weight again', async (t) => {
   const ended = async (
     meddle: (table: ReturnType<typeof makeBusy>) => void,

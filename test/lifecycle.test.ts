@@ -20,7 +20,7 @@ const fixture = (name: string): string =>
 // Without what tap has node load into every process.
 const env = { ...process.env, NODE_OPTIONS: '' }
 
-t.setTimeout(limit(180_000))
+t.setTimeout(limit(600_000))
 
 interface End {
   readonly code: number | null

@@ -208,7 +208,10 @@ export interface FailedChange {
 
 /** What {@link DesiredState.apply} answers. */
 export interface Applied {
-  /** Those that were made, in order; none when everything was as declared. */
+  /**
+   * Those that were made, in order; none when everything was as declared. One whose reply was lost is
+   * among them when the table, read again, has no more need of it.
+   */
   readonly changes: readonly PlannedChange[]
   /** Those that were not, or of which nobody knows; none when everything is as declared now. */
   readonly failed: readonly FailedChange[]
@@ -216,11 +219,15 @@ export interface Applied {
 
 /**
  * What the error of {@link DesiredState.apply} has beside its own when it ended early, after changes
- * were made: on an abort, when the handle was closed, or when the table could not be read again.
+ * were made, refused or of unknown outcome: on an abort, when the handle was closed, or when the table
+ * could not be read again. Where an outcome is unknown its code is `ERR_IPVS_OUTCOME_UNKNOWN`, with what
+ * ended it as `cause`, unless that is an abort.
  */
 export interface AppliedInPart {
   /** Those that were made, in order. When the last batch was under way, its changes are not among them. */
   readonly changes: readonly PlannedChange[]
+  /** Those that were not made, or of which nobody knows; nor is the last batch's. */
+  readonly failed: readonly FailedChange[]
 }
 
 /**

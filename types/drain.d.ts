@@ -99,7 +99,8 @@ export interface Draining {
    * with the sysctl `net.ipv4.vs.expire_nodest_conn` at 1 they are scheduled anew instead.
    *
    * When it rejects, for an abort or anything else, the weight before is put back, unless somebody else
-   * has changed it since; the `AbortError` says if it could not be. When the handle is closed, it rejects
+   * has changed it since; if it could not be, the `AbortError` says so, and any other error becomes
+   * `ERR_IPVS_OUTCOME_UNKNOWN`, whose `cause` is what the drain failed with. When the handle is closed, it rejects
    * at once with `ERR_IPVS_CLOSED` and the weight stays 0, where {@link listDrains} finds it. An abort
    * that comes when it is already being deleted is too late. A destination whose weight was 0 is
    * drained like any other, which is how an interrupted drain is resumed; its weight before is 0.

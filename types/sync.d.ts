@@ -77,7 +77,7 @@ export interface TimeoutOverriding {
    * can put them back when it ends: `await using held = await ipvs.overrideTimeouts({ tcp: 7200 })`
    * (Node 24 or TypeScript), or `await held.undo()`.
    * The kernel has one value for each in a namespace, so this is for the one program that owns them.
-   * Rejects as {@link Ipvs.setTimeouts}.
+   * Rejects as {@link Ipvs.setTimeouts}; when the kernel may have made the change, it is put back first.
    */
   overrideTimeouts(timeouts: Partial<Timeouts>, options?: CallOptions): Promise<TimeoutOverride>
 }
