@@ -39,6 +39,8 @@ for (const [what, drain] of Object.entries(drains)) {
       message:
         /^The drain of .*tcp 10\.0\.0\.1:80 ended because the handle was closed; what .* stays so, and listDrains\(\) finds it$/,
     })
+    // Until it waits.
+    while ((await ipvs.listDrains()).length === 0) await sleep(1)
     await sleep(20)
     await ipvs.close()
     await refused

@@ -9,11 +9,8 @@ import ts from 'typescript'
 
 import { meaningOf, Stage } from '#lib/meanings'
 import type { Request } from '#lib/meanings'
-import { limit } from './fixtures/limits.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-
-t.setTimeout(limit(120_000))
 
 /** Each entry of the package, as it is built. */
 const entries = ['index', 'testing', 'prometheus'].map((name) => `${root}dist/${name}.d.ts`)

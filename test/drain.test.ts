@@ -90,8 +90,8 @@ t.test('when the time is over it deletes all the same, and says what was left', 
   const counts = { activeConnections: 2, inactiveConnections: 7, persistentConnections: 3 }
   const table = makeBusy(counts)
   const start = performance.now()
-  const result = await table.drainDestination(tcp, one, { interval: 1000, timeout: 30 })
-  t.ok(performance.now() - start < 900, 'it does not wait for the next look')
+  const result = await table.drainDestination(tcp, one, { interval: 60_000, timeout: 30 })
+  t.ok(performance.now() - start < 30_000, 'it does not wait for the next look')
   t.match(result, { drained: false, ended: 'timeout', remaining: counts })
   t.match(result.reason, /after 30 ms it still had connections \(2 active, 3 persistent\)/)
   t.match(result.reason, /expire_quiescent_template/)
@@ -141,7 +141,7 @@ t.test('an abort puts the weight back', async (t) => {
   const start = performance.now()
   controller.abort('enough')
   await check
-  t.ok(performance.now() - start < 1000, 'at once')
+  t.ok(performance.now() - start < 30_000, 'at once')
   t.equal(table.findDestination(tcp, { ...one, port: 80 }).weight, 5)
   t.equal(timers(), 0, 'no timer is left')
 })

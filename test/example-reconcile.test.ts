@@ -1,6 +1,7 @@
 // The rounds of examples/controller on the fake: what goes is drained after what comes was added.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 
 import t from 'tap'
 
@@ -61,6 +62,14 @@ const weights = async (ipvs: FakeIpvs, key: typeof web | typeof other = web) => 
   return Object.fromEntries(found.map(({ address, weight }) => [address, weight]))
 }
 
+/** Waits for the weights that a drain, for which nobody waits, is to set. */
+const settled = async (ipvs: FakeIpvs, expected: Readonly<Record<string, number>>) => {
+  for (let tries = 0; tries < 1000; ++tries) {
+    if (isDeepStrictEqual(await weights(ipvs), expected)) return
+    await sleep(10)
+  }
+}
+
 const busy = { activeConnections: 1 }
 
 t.test('what goes is drained when what comes is there', async (t) => {
@@ -75,7 +84,7 @@ t.test('what goes is drained when what comes is there', async (t) => {
     return patch(...given)
   }
   await round([{ ...web, destinations: [b] }])
-  await sleep(10)
+  await settled(ipvs, { [a.address]: 0, [b.address]: 1 })
   t.same(order, [{ [a.address]: 1, [b.address]: 1 }], 'b was there before a got weight 0')
   t.same(await weights(ipvs), { [a.address]: 0, [b.address]: 1 })
 
@@ -105,7 +114,7 @@ t.test('what cannot be replaced goes on serving', async (t) => {
   t.same(await weights(ipvs, other), {}, 'another service does not wait')
 
   await round(next)
-  await sleep(10)
+  await settled(ipvs, { [a.address]: 0, [b.address]: 1 })
   t.same(await weights(ipvs), { [a.address]: 0, [b.address]: 1 }, 'the next round makes up for it')
   await stop()
 })
@@ -117,7 +126,7 @@ t.test('who does not answer goes, whatever else is refused', async (t) => {
   ipvs.setCounters(web, a, busy)
   ipvs.failNext('addDestination', 'ERR_IPVS_TIMEOUT')
   await round([{ ...web, destinations: [a, b] }], a.address)
-  await sleep(10)
+  await settled(ipvs, { [a.address]: 0 })
   t.same(await weights(ipvs), { [a.address]: 0 })
   await stop()
 })
@@ -132,7 +141,9 @@ t.test('a service goes when those that the file names are there', async (t) => {
   await sleep(10)
   t.same(await weights(ipvs), { [a.address]: 1 })
   await round(next)
-  await sleep(10)
+  for (let tries = 0; tries < 1000 && (await ipvs.listServices()).length > 1; ++tries) {
+    await sleep(10)
+  }
   t.match(await ipvs.listServices(), [{ port: 81 }])
   t.equal((await ipvs.listServices()).length, 1)
   await stop()

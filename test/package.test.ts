@@ -96,7 +96,7 @@ async function createConsumer(folder: string, tarball: string): Promise<void> {
 }
 
 // Compiling for two architectures beside busy virtual machines takes its time.
-t.setTimeout(600_000)
+t.setTimeout(1_800_000)
 
 const work = await mkdtemp(join(tmpdir(), 'ipvs-netlink-package-'))
 t.teardown(async () => rm(work, { recursive: true, force: true }))

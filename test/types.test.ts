@@ -8,8 +8,6 @@ import ts from 'typescript'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-t.setTimeout(120_000)
-
 const preamble = [
   `import { host, ipvs, IpvsError, openIpvs } from 'ipvs-netlink'`,
   `import type { ConnectionEntry, Destination, DestinationConfig, Ipvs, IpvsErrorCode } from 'ipvs-netlink'`,

@@ -212,9 +212,7 @@ t.test('a slow consumer skips looks', async (t) => {
   await sleep(80)
   t.equal(table.looks, 1, 'nobody asked')
   found.stats = count({ connections: 1 })
-  const late = performance.now()
   const second = await next()
-  t.ok(performance.now() - late < 1000)
   t.ok(second.elapsed >= 75, `${second.elapsed} ms`)
   t.equal(second.stats[0]?.delta.connections, 1)
   t.equal(table.looks, 2, 'it does not catch up')
@@ -226,9 +224,7 @@ t.test('an interval lies between two looks', async (t) => {
   const table = makeSmall()
   const { next } = start(table, { interval: 50 })
   await next()
-  const from = performance.now()
-  await next()
-  t.ok(performance.now() - from > 30)
+  t.ok((await next()).elapsed >= 45)
 })
 
 t.test('it stops at once when it is aborted', async (t) => {

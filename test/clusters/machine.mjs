@@ -82,10 +82,13 @@ export class Machine {
     // One question, as the next would come after the end, and more answers than there can be, so
     // that it waits for all.
     const args = ['-b', '-c', '100', '-i', '5', '-w', '1', '-I', device, address]
-    const said = await this.run('arping', args, { mayFail: true })
-    const macs = [...said.matchAll(/\[([\da-f:]{17})\]/gi)].map(
-      ([, mac]) => mac?.toLowerCase() ?? '',
-    )
-    return [...new Set(macs)]
+    const ask = async () => {
+      const said = await this.run('arping', args, { mayFail: true })
+      const found = [...said.matchAll(/\[([\da-f:]{17})\]/gi)]
+      return new Set(found.map(([, mac]) => mac?.toLowerCase() ?? ''))
+    }
+    const macs = await ask()
+    // Once more, as a machine that was halted may be done waiting before it looks.
+    return [...(macs.size > 0 ? macs : await ask())]
   }
 }

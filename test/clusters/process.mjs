@@ -13,7 +13,7 @@ import { launch, run as runToEnd } from '../support/launcher.mjs'
  *   namespace to run it in; timeout in milliseconds; mayFail: answer the output whatever the exit status
  */
 export async function run(program, args, { mayFail = false, ...options } = {}) {
-  const limited = { timeout: 20_000, ...options }
+  const limited = { timeout: 60_000, ...options }
   if (!mayFail) return await runToEnd([program, ...args], limited)
   return (await launch([program, ...args], limited)).stdout
 }

@@ -67,7 +67,7 @@ export async function servePages(machines) {
         await writeFile(join(home, 'index.html'), page(index + 1))
         const server = machine.start('busybox', ['httpd', '-f', '-p', '[::]:80', '-h', home])
         servers.push(server)
-        await Promise.race([server.failed, listening(server.pid, 20_000)])
+        await Promise.race([server.failed, listening(server.pid, 60_000)])
       }),
     )
     return { close }

@@ -102,15 +102,20 @@ t.test('connections of a destination that is drained', async (t) => {
     await ipvs.addDestination(web, { address, forwarding: 'nat', weight: 7 })
   }
   const url = `http://${vip}:81/`
-  const first = `curl -s --no-buffer --max-time 20 ${url} | grep -m 1 says`
+  const first = `curl -s --no-buffer --max-time 120 ${url} | grep -m 1 says`
   /** The first line of an answer, which is then cut off. */
   const ask = async (): Promise<string> =>
-    client.run('sh', ['-c', first], { mayFail: true, timeout: 30_000 })
-  await until(ask, (answer) => answer !== '')
+    client.run('sh', ['-c', first], { mayFail: true, timeout: 150_000 })
+  // Until each of them listens.
+  const answering = new Set<string | undefined>()
+  await until(
+    async () => answering.add(serverOf(await ask())),
+    () => realServers.every(({ address }) => answering.has(address)),
+  )
 
   await t.test('an abort puts the weight back, and cuts nobody off', async (t) => {
-    const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '30', url], {
-      timeout: 40_000,
+    const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '120', url], {
+      timeout: 150_000,
     })
     const busy = await busyOf(ipvs, web, 'activeConnections')
     const controller = new AbortController()
@@ -133,7 +138,7 @@ t.test('connections of a destination that is drained', async (t) => {
     const progress: DrainProgress[] = []
     const drain = ipvs.drainDestination(web, busy, {
       interval: 100,
-      timeout: 30_000,
+      timeout: 120_000,
       onProgress: (each) => progress.push(each),
     })
     const looked = async (times: number): Promise<number> =>
@@ -165,22 +170,22 @@ t.test('connections of a destination that is drained', async (t) => {
       }
       await talk(true)
       const place = `http://${vip}:82/`
-      const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '30', place], {
-        timeout: 40_000,
+      const download = client.run('curl', ['-s', '--no-buffer', '--max-time', '120', place], {
+        timeout: 150_000,
       })
       const busy = await busyOf(ipvs, other, 'activeConnections')
       const progress: DrainProgress[] = []
       const drain = ipvs.drainService(other, {
         interval: 100,
-        timeout: 30_000,
+        timeout: 120_000,
         onProgress: (each) => progress.push(each),
       })
       await until(
         async () => progress.length,
         (length) => length > 0,
       )
-      const refused = `curl -s --max-time 10 ${place}; echo "status $?"`
-      t.equal(await client.run('sh', ['-c', refused], { timeout: 20_000 }), 'status 7\n')
+      const refused = `curl -s --max-time 60 ${place}; echo "status $?"`
+      t.equal(await client.run('sh', ['-c', refused], { timeout: 80_000 }), 'status 7\n')
       t.match(await rules(), `-A -t ${vip}:82`, 'it is there as long as somebody is')
       await talk(false)
       const answer = await download
@@ -192,21 +197,18 @@ t.test('connections of a destination that is drained', async (t) => {
   )
 
   await t.test('a client that has closed its sending half counts as inactive', async (t) => {
-    const before = await ipvs.listDestinations(web)
-    const inactive = new Map(before.map((each) => [each.address, each.inactiveConnections]))
+    const own = { ...web, port: 83 }
+    await ipvs.addService({ ...own, scheduler: 'rr' })
+    for (const { address } of realServers) {
+      await ipvs.addDestination(own, { address, port: 81, forwarding: 'nat' })
+    }
     await talk(true)
     // Its input has ended before it begins.
-    const halfClosed = client.start('busybox', ['nc', vip, '81'])
+    const halfClosed = client.start('busybox', ['nc', vip, '83'])
     cluster.defer(halfClosed.stop)
-    const look = async (): Promise<Destination | undefined> =>
-      (await ipvs.listDestinations(web)).find(
-        (each) => each.inactiveConnections > (inactive.get(each.address) ?? 0),
-      )
-    const found = await until(look, (each) => each !== undefined)
-    t.ok(found, 'one more, while its server still talks')
-    t.equal(found?.activeConnections, 0)
-    if (!found) return
-    t.match(await ipvs.drainDestination(web, found, { waitFor: 'inactive', timeout: 100 }), {
+    const found = await busyOf(ipvs, own, 'inactiveConnections')
+    t.equal(found.activeConnections, 0, 'while its server still talks')
+    t.match(await ipvs.drainDestination(own, found, { waitFor: 'inactive', timeout: 100 }), {
       ended: 'timeout',
       reason: /inactive/,
     })
@@ -215,10 +217,8 @@ t.test('connections of a destination that is drained', async (t) => {
   await t.test('udp, and clients held by persistence', async (t) => {
     const dns = { protocol: 'udp', address: vip, port: 53 } as const
     const game = { protocol: 'udp', address: vip, port: 54 } as const
-    // Ample, as a busy machine may halt the guest for a second: what was said must be seen.
-    await ipvs.setTimeouts({ udp: 4 })
     await ipvs.addService({ ...dns, scheduler: 'rr' })
-    await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 4 } })
+    await ipvs.addService({ ...game, scheduler: 'rr', persistence: { timeout: 15 } })
     for (const key of [dns, game]) {
       for (const { address } of realServers) {
         await ipvs.addDestination(key, { address, forwarding: 'nat' })
@@ -229,12 +229,11 @@ t.test('connections of a destination that is drained', async (t) => {
 
     await say(dns)
     const first = await busyOf(ipvs, dns, 'inactiveConnections')
-    const start = performance.now()
-    t.match(await ipvs.drainDestination(dns, first), {
-      drained: true,
-      remaining: { activeConnections: 0, inactiveConnections: 1 },
-    })
-    t.ok(performance.now() - start < 3600, 'udp has nothing to wait for')
+    // Which the kernel keeps for 300 s.
+    const [drained, remaining] = [true, { activeConnections: 0, inactiveConnections: 1 }]
+    t.match(await ipvs.drainDestination(dns, first), { drained, remaining }, 'nothing to wait for')
+    // Ample, as a busy machine may halt the guest for seconds: what was said must be seen.
+    await ipvs.setTimeouts({ udp: 8 })
     await say(dns)
     const second = await busyOf(ipvs, dns, 'inactiveConnections')
     t.match(await ipvs.drainDestination(dns, second, { waitFor: 'inactive', interval: 100 }), {
@@ -258,7 +257,7 @@ t.test('connections of a destination that is drained', async (t) => {
     const held = await busyOf(ipvs, game, 'persistentConnections')
     const hurried = await ipvs.drainDestination(game, held, { timeout: 0, remove: false })
     t.match(hurried, { drained: false, remaining: { persistentConnections: 1 } })
-    t.match(hurried.reason, /1 persistent\).*held for 4 s after their last connection/)
+    t.match(hurried.reason, /1 persistent\).*held for 15 s after their last connection/)
     const holders = async (): Promise<string[]> =>
       (await ipvs.listDestinations(game))
         .filter((each) => each.persistentConnections > 0)
@@ -268,7 +267,7 @@ t.test('connections of a destination that is drained', async (t) => {
     await host.setSysctl('net.ipv4.vs.expire_quiescent_template', 1)
     await say(game)
     t.equal((await holders()).length, 2, 'and now it goes elsewhere')
-    const drained = await ipvs.drainDestination(game, held, { interval: 100, timeout: 30_000 })
-    t.match(drained, { drained: true, remaining: { persistentConnections: 0 } })
+    const ended = await ipvs.drainDestination(game, held, { interval: 100, timeout: 120_000 })
+    t.match(ended, { drained: true, remaining: { persistentConnections: 0 } })
   })
 })

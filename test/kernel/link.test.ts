@@ -174,7 +174,7 @@ t.test('a real server with the profile does not answer ARP for the VIP', async (
   t.teardown(peer.close)
   const vip = '10.0.0.100'
   const asks = async (): Promise<boolean> => {
-    const args = ['-f', '-c', '1', '-w', '1', '-I', 'eth0', vip]
+    const args = ['-f', '-c', '5', '-w', '5', '-I', 'eth0', vip]
     return peer.run('arping', ...args).then(
       () => true,
       () => false,

@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { ipvs as ownTable } from 'ipvs-netlink'
 import type { ConnectionEntry, Ipvs } from 'ipvs-netlink'
 
+import { settledSnapshot } from '../../test/clusters/counters.mjs'
 import { makeBed, refusal, run, tcp } from './bed.js'
 
 t.test('timeouts are set one by one', async (t) => {
@@ -224,11 +225,7 @@ t.test('connections and counters of real traffic', async (t) => {
   }
   t.ok((await descriptors()) <= before, 'ending the loop closes the file')
 
-  // The kernel adds its counters up every 2 seconds.
-  const deadline = Date.now() + 20_000
-  while ((await ownTable.totals()).connections < 5 && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 250))
-  }
+  await settledSnapshot(ownTable, 5, 30_000)
   const { stats } = await ownTable.getService(tcp)
   t.equal(stats.connections, 5)
   t.ok(stats.packetsIn > 10)

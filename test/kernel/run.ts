@@ -21,5 +21,5 @@ if (chosen.length === 0) throw new Error(`no kernel test is called ${wanted.join
 t.comment(`kernel ${release()}`)
 t.setTimeout(limit(1_800_000))
 // A test that hangs is named, and does not take the others' time.
-t.on('subtestStart', (test) => test.setTimeout(limit(180_000)))
+t.on('subtestStart', (test) => test.setTimeout(limit(300_000)))
 for (const file of chosen) await import(`./${file}`)

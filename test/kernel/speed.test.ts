@@ -129,11 +129,12 @@ t.test('while a long table is read and changed, others have their turn', async (
       await nextTurn()
     }
   })()
-  let [ran, longest] = [mainThreadRan(), 0]
+  let ran = mainThreadRan()
+  const turns: number[] = []
   while (!state.ended) {
     await sleep(1)
     const now = mainThreadRan()
-    longest = Math.max(longest, now - ran)
+    turns.push(now - ran)
     ran = now
   }
   await calling
@@ -142,6 +143,9 @@ t.test('while a long table is read and changed, others have their turn', async (
   t.ok(calls > 3, `another handle was called ${calls} times meanwhile`)
   // The kernel searches a list at each addition: each of the last of the 47 sends takes a 24th of all.
   const all = (user + system) / 1000
-  t.ok(longest < all / 40, `a turn of the main thread took ${longest} of ${all} ms`)
-  t.comment(`the longest turn of the main thread took ${longest} of ${all} ms`)
+  // Where they made by the main thread, 19 of them would be longer than this. A machine that is halted
+  // counts it as the time of who ran, which happens to a few.
+  const long = turns.filter((turn) => turn > all / 40)
+  t.ok(long.length <= 4, `of ${all} ms turns of the main thread took ${long.join()}`)
+  t.comment(`the longest turn of the main thread took ${Math.max(...turns)} of ${all} ms`)
 })

@@ -29,6 +29,14 @@ const makeDirectors = async (t: Test): Promise<readonly [Bed, Bed]> => {
     }
     await inside('ip', 'link', 'set', 'eth0', 'up')
   }
+  for (const { inside } of beds) {
+    // A kernel's thread notes the carrier some time later, and IPv6 has a route to groups then.
+    const routes = async (): Promise<string> =>
+      inside('ip', '-6', 'route', 'show', 'table', 'all', 'dev', 'eth0')
+    for (let tries = 0; tries < 100 && !(await routes()).includes('ff00::/8'); ++tries) {
+      await sleep(100)
+    }
+  }
   return beds
 }
 

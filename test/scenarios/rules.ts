@@ -29,10 +29,10 @@ export const kept = '-a -t 124.126.147.168:80 -r 192.168.0.3:80 -m -w 3 -x 100 -
 /** Looks at the table all the time, and counts how often the service was there with servers. */
 const watching = async (
   ipvs: Ipvs,
-  work: () => Promise<void>,
+  work: (looked: () => number) => Promise<void>,
 ): Promise<{ readonly looks: number; readonly gaps: number }> => {
   let [looks, gaps, ended] = [0, 0, false]
-  const done = work().finally(() => {
+  const done = work(() => looks).finally(() => {
     ended = true
   })
   while (!ended) {
@@ -142,10 +142,12 @@ export const rules = (makeScene: MakeScene): void => {
       rules(1).replace('wlc', 'rr'),
     ]
     await ipvs.restore(states[0] ?? '')
-    const { looks, gaps } = await watching(onlooker, async () => {
-      for (let round = 0; round < 40; ++round) await ipvs.restore(states[round % 4] ?? '')
+    const { looks, gaps } = await watching(onlooker, async (looked) => {
+      for (let round = 0; round < 40 || looked() < 8; ++round) {
+        await ipvs.restore(states[round % 4] ?? '')
+      }
     })
-    t.ok(looks >= 8, `${looks} looks`)
+    t.comment(`${looks} looks`)
     t.equal(gaps, 0)
   })
 }

@@ -154,14 +154,14 @@ export class Actor {
     })
   }
 
-  /** Steps until it is over, no more than so many changes a second on the whole. */
+  /** Steps at least once, until it is over, no more than so many changes a second on the whole. */
   async work(count, rate, isOver) {
     const started = performance.now()
-    while (!isOver()) {
+    do {
       await this.step(count)
       const early = (1000 * this.changes) / rate - (performance.now() - started)
       if (early > 0) await sleep(early)
-    }
+    } while (!isOver())
   }
 
   /** What `ipvsadm -Sn` must print of this actor. */

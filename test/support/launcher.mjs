@@ -31,6 +31,9 @@ export function compileLauncher() {
   execFileSync('cc', [...flags, '-o', binary, source], { stdio: ['ignore', 2, 2] })
 }
 
+/** Milliseconds that a program gets when nothing else is said. */
+const patience = 280_000
+
 class Launcher {
   /** @type {Map<number, { resolve: (ended: Ended) => void, reject: (error: Error) => void }>} */
   #waiting = new Map()
@@ -90,7 +93,7 @@ class Launcher {
    * @param {LaunchOptions} options
    * @returns {Promise<Ended>}
    */
-  launch(argv, { netns = '', input = '', timeout = 60_000 }) {
+  launch(argv, { netns = '', input = '', timeout = patience }) {
     const id = ++this.#last
     const [place, args, given] = [netns, argv.map((arg) => `${arg}\0`).join(''), input].map(
       (text) => Buffer.from(text),
@@ -129,7 +132,8 @@ export async function run(argv, options = {}) {
   const { status, stdout, stderr } = await launch(argv, options)
   if (status === 0) return stdout
   const why =
-    stderr.trim() || (status === -1 ? `no end within ${options.timeout} ms` : `status ${status}`)
+    stderr.trim() ||
+    (status === -1 ? `no end within ${options.timeout ?? patience} ms` : `status ${status}`)
   const error = new Error(`${argv.join(' ')}: ${why}\n${options.input ?? ''}`.trimEnd())
   throw Object.assign(error, { code: status, stdout, stderr })
 }

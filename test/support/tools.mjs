@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url'
 const isInstalled = (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0
 
 const aptGet = (...args) =>
-  spawnSync('apt-get', args, {
+  // Somebody else may be installing.
+  spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=600', ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   }).status === 0

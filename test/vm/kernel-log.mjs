@@ -1,10 +1,12 @@
 // @ts-check
 
 /** Lines after which a kernel is not to be trusted. */
-const broken = /\bOops\b|\bBUG\b|Kernel panic|general protection fault|Unable to handle kernel/
+// A lockup is what a kernel sees when the machine is halted.
+const broken =
+  /\bOops\b|\bBUG\b(?!: (?:soft|workqueue) lockup)|Kernel panic|general protection fault|Unable to handle kernel/
 
 // A program that crashed is one of ours, or the emulator's mistake.
-const suspicious = /\bWARNING:|\bsegfault at\b|\btraps: /
+const suspicious = /\bWARNING:|\bBUG: (?:soft|workqueue) lockup|\bsegfault at\b|\btraps: /
 
 /** @param {string} log */
 const linesOf = (log) => log.split(/\r?\n/)
