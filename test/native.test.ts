@@ -38,7 +38,7 @@ if (process.getuid?.() !== 0) {
   process.exit(1)
 }
 
-t.setTimeout(limit(180_000))
+t.setTimeout(limit(600_000))
 
 let count = 0
 
