@@ -231,7 +231,8 @@ class HostHandle implements Host {
 
 /**
  * The settings and addresses of another network namespace. Rejects with `ERR_IPVS_NO_NETNS`,
- * `ERR_HOST_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN) and `ERR_IPVS_NOT_AVAILABLE`.
+ * `ERR_HOST_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN), `ERR_HOST_REFUSED` (where no file
+ * can be opened or no thread started) and `ERR_IPVS_NOT_AVAILABLE`.
  */
 export const openHost = async (options?: OpenOptions): Promise<Host> =>
   new HostHandle(options).open()
