@@ -244,6 +244,12 @@ const meanings: Readonly<
     [EISDIR]: () => noSetting,
     [ENAMETOOLONG]: () => noSetting,
     [ELOOP]: () => noSetting,
+    // Root is answered so, too: the mode of a setting binds everybody.
+    [EACCES]: (request) => {
+      const { code, why } = permission(request)
+      const only = request.changes ? 'read' : 'written'
+      return { code, why: `${why}, or the setting can only be ${only}` }
+    },
     [E2BIG]: () => ({
       code: 'ERR_HOST_REFUSED',
       why: 'the kernel took only the beginning of the value, and that is what the setting is now',

@@ -370,7 +370,7 @@ const hostMeanings = [
   ['sysctl', 'ENOTDIR', 'ERR_HOST_NO_SYSCTL', /no such setting/],
   ['sysctl', 'EISDIR', 'ERR_HOST_NO_SYSCTL', /no such setting/],
   ['sysctl', 'EROFS', 'ERR_HOST_PERMISSION', /read-only/],
-  ['sysctl', 'EACCES', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN/],
+  ['sysctl', 'EACCES', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN.*or the setting can only be read$/],
   ['sysctl', 'EINVAL', 'ERR_HOST_REFUSED', /EINVAL/],
 ] as const
 
