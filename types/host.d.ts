@@ -195,6 +195,9 @@ export interface Host extends AsyncDisposable {
    * if there are settings of IPVS, and the settings are applied to the namespace in which the system
    * starts: give another path for those of another one.
    *
+   * Within a process and thread one call waits for the other. Two processes or worker threads that
+   * persist to one path at the same time may each drop what the other added: give each a path of its own.
+   *
    * Default path: `/etc/sysctl.d/90-ipvs-netlink.conf`. Rejects with Node's own file system errors,
    * such as `EACCES`, or `ELOOP` for a symbolic link; with `ERR_HOST_REFUSED`, before anything is
    * written, for a setting of a device with one of `* ? [ ] { } \ =` in its name: the file would
