@@ -299,3 +299,36 @@ t.test('a setting that may have been written is told so', async (t) => {
   t.equal(await host.getSysctl(name), '1')
   await t.rejects(host.setSysctl(name, 0), { code: unknown, cause: undefined })
 })
+
+t.test('of several VIPs that were not deleted, the one that may have been is told', async (t) => {
+  const { host, inside, losses } = await makeBed(t)
+  const vips = [
+    { address: '10.9.9.3', device: 'v0' },
+    { address: '10.9.9.2' },
+    { address: four },
+    { address: six },
+  ]
+  await host.addVip(vips)
+  losses.tell({ 2: 'answer lost' }, { 0: () => void inside('ip', 'link', 'delete', 'v0') })
+  await t.rejects(host.deleteVip(vips), {
+    name: 'IpvsError',
+    code: unknown,
+    command: 'RTM_DELADDR',
+    message: /delete address 10\.9\.9\.1\/32 on lo: .*may have been made.* \(and 1 more\)$/,
+    errors: [
+      { code: unknown, message: /10\.9\.9\.1/ },
+      { code: 'ERR_HOST_NO_DEVICE', message: /10\.9\.9\.3/ },
+    ],
+  })
+  t.notMatch(inside('ip', '-o', 'address'), /10\.9\.9|2001:db8/)
+})
+
+t.test('of one VIP that was not deleted there is no list', async (t) => {
+  const { host, losses } = await makeBed(t)
+  const vips = [{ address: four }, { address: six }]
+  await host.addVip(vips)
+  losses.tell({ 1: 'answer lost' })
+  const error: unknown = await host.deleteVip(vips).catch((reason: unknown) => reason)
+  t.match(error, { code: unknown, message: /2001:db8::9/ })
+  t.notOk('errors' in (error as object))
+})

@@ -157,7 +157,9 @@ export interface Host extends AsyncDisposable {
    * `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel: `RTM_DELADDR`.
    *
    * Of many, those that are not there are not sent. It goes on after a failure, puts nothing back,
-   * and then rejects with the error of the first that failed.
+   * and then rejects with the error of the first that may have been removed
+   * (`ERR_IPVS_OUTCOME_UNKNOWN`) or else the first that failed; where several failed, its `errors` has
+   * all.
    */
   deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void>
   /**
