@@ -144,6 +144,47 @@ t.test('nobody knows of one whether it was written: it is put back, too', async 
   t.same(written, ['conntrack=1', 'sloppy_tcp=1', 'sloppy_tcp=0', 'conntrack=0'])
 })
 
+t.test('of one the kernel took only the beginning: it is put back, too', async (t) => {
+  const { native, written } = makeNative({ conntrack: '0', brand_new: '7' })
+  const partly = {
+    ...native,
+    writeSetting: async (name: string, value: string) => {
+      const failure = await native.writeSetting(name, value)
+      return value === '1 2' ? { stage: 6, errno: 7, text: '' } : failure
+    },
+  }
+  const changes = takeIpvsSettingChanges({ conntrack: true, brand_new: '1 2' })
+  const error: unknown = await setIpvsSettings(partly, changes).catch((reason: unknown) => reason)
+  t.match(error, { code: 'ERR_HOST_REFUSED', errno: -7, message: /only the beginning/ })
+  t.notMatch((error as Error).message, /what the setting is now/, 'it is not any more')
+  t.same(written, ['conntrack=1', 'brand_new=1 2', 'brand_new=7', 'conntrack=0'])
+})
+
+t.test('whatever can be put back is, and one error names all the others', async (t) => {
+  const settings = { conntrack: '0', sloppy_tcp: '0', sloppy_sctp: '0', drop_entry: '0' }
+  const { native } = makeNative(settings, ['drop_entry'])
+  const stuck = {
+    ...native,
+    writeSetting: async (name: string, value: string) =>
+      value === '0' && !name.endsWith('sloppy_tcp')
+        ? { stage: 6, errno: 5, text: '' }
+        : native.writeSetting(name, value),
+  }
+  const changes = takeIpvsSettingChanges({
+    conntrack: true,
+    sloppyTcp: true,
+    sloppySctp: true,
+    dropEntry: 1,
+  })
+  await t.rejects(setIpvsSettings(stuck, changes), {
+    name: 'AggregateError',
+    message:
+      'Not all settings could be set, and these could not be put back: net.ipv4.vs.sloppy_sctp, net.ipv4.vs.conntrack',
+    errors: [{ errno: -22 }, { errno: -5, message: /sloppy_sctp/ }, { message: /conntrack/ }],
+  })
+  t.match(settings, { conntrack: '1', sloppy_tcp: '0', sloppy_sctp: '1', drop_entry: '0' })
+})
+
 t.test('nothing is there: in a namespace from which the settings are hidden', async (t) => {
   const { native } = makeNative({})
   await t.rejects(ipvsSettings(native), { code: 'ERR_HOST_NO_SYSCTL', message: /user namespace/ })

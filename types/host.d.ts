@@ -127,9 +127,10 @@ export interface Host extends AsyncDisposable {
    */
   ipvsSettings(options?: CallOptions): Promise<IpvsSettings>
   /**
-   * Changes some of them, and answers all as they are then. Everything is checked, also against what
-   * this kernel has, before anything is written; what is right already is not written again. Should
-   * the kernel refuse one nevertheless, those written before it are put back. Rejects with
+   * Changes some of them, and answers all as they are then: where they cannot be read any more, as they
+   * were written. Everything is checked, also against what this kernel has, before anything is written;
+   * what is right already is not written again. Should the kernel refuse one nevertheless, or take a part
+   * of it, what was written is put back; an `AggregateError` names what could not be. Rejects with
    * `ERR_HOST_NO_SYSCTL` for a setting that this kernel lacks.
    */
   setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings>
