@@ -87,8 +87,9 @@ class HostHandle implements Host {
     const wanted = isOptions || on === undefined ? undefined : takeBoolean(on, 'on')
     const setting = forwardSettings[family]
     return this.#call('ipForward', { signal: signalOf(given) }, async (native) => {
-      if (wanted !== undefined) await writeSetting(native, setting, wanted ? '1' : '0')
-      return (await readSetting(native, setting)) !== '0'
+      if (wanted === undefined) return (await readSetting(native, setting)) !== '0'
+      await writeSetting(native, setting, wanted ? '1' : '0')
+      return wanted
     })
   }
 

@@ -287,5 +287,7 @@ export const setIpvsSettings = async (
     throw await putBack(native, isWritten ? tried : tried.slice(0, -1), before, error)
   }
   for (const { name, text } of changes) noteSetting(native, [...folder, name], text)
-  return ipvsSettings(native)
+  const written = changes.map(({ name, text }) => [name, text.trim()] as const)
+  // Who is told of an error takes it that nothing was set.
+  return ipvsSettings(native).catch(() => settingsFrom(new Map([...before, ...written])))
 }

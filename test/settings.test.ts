@@ -185,6 +185,39 @@ t.test('whatever can be put back is, and one error names all the others', async 
   t.match(settings, { conntrack: '1', sloppy_tcp: '0', sloppy_sctp: '1', drop_entry: '0' })
 })
 
+t.test('what was set is told so, also where it cannot be read again', async (t) => {
+  const { native } = makeNative({
+    conntrack: '0',
+    sloppy_tcp: '1',
+    est_cpulist: '0-1',
+    sync_threshold: '3\t50',
+  })
+  for (const reread of [
+    async () => ({ failure: { stage: 1, errno: 11, text: '' }, values: {} }),
+    async () => Promise.reject(new Error('std::bad_alloc')),
+  ]) {
+    let readings = 0
+    const once = {
+      ...native,
+      readSettings: async (folder: string) =>
+        ++readings === 1 ? native.readSettings(folder) : reread(),
+    }
+    const changes = takeIpvsSettingChanges({
+      conntrack: true,
+      estCpulist: '',
+      syncThreshold: [5, 60],
+    })
+    t.same(await setIpvsSettings(once, changes), {
+      conntrack: true,
+      sloppyTcp: true,
+      estCpulist: '',
+      syncThreshold: [5, 60],
+    })
+    t.equal(readings, 2)
+    t.equal(settingRecords(once).size, 3)
+  }
+})
+
 t.test('nothing is there: in a namespace from which the settings are hidden', async (t) => {
   const { native } = makeNative({})
   await t.rejects(ipvsSettings(native), { code: 'ERR_HOST_NO_SYSCTL', message: /user namespace/ })

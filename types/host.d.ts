@@ -118,7 +118,7 @@ export interface Host extends AsyncDisposable {
    * `ERR_HOST_NO_SYSCTL` where the kernel has no IPv6.
    */
   ipForward(options?: ForwardOptions): Promise<boolean>
-  /** Sets it, and answers what it is then. */
+  /** Sets it, and answers what it was set to. */
   ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
   /**
    * Reads IPVS's own settings, `net.ipv4.vs.*`. Has the kernel load IPVS where it is not there yet.
@@ -171,7 +171,7 @@ export interface Host extends AsyncDisposable {
   /**
    * Keeps this machine from answering ARP for addresses on `lo` and from announcing them:
    * `arp_ignore=1` and `arp_announce=2` on `all` and on each device. Stricter values stay. Answers
-   * what is effective then. Rejects with `ERR_HOST_NO_DEVICE`.
+   * what is effective with them. Rejects with `ERR_HOST_NO_DEVICE`.
    */
   suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
