@@ -11,7 +11,10 @@ import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
+import { limit } from './fixtures/limits.js'
 import { makeNamespace } from './fixtures/namespace.js'
+
+t.setTimeout(limit(120_000))
 
 type Native = Parameters<typeof prepare>[0]
 type Failure = Awaited<ReturnType<Native['writeSetting']>>
