@@ -4,7 +4,7 @@
 // (include/linux/inetdevice.h, IN_DEV_MAXCONF).
 
 import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
-import { noteSetting, writeSetting } from './sysctl.js'
+import { nameSetting, noteSetting, writeSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import type { HostConnection } from '../types/addon.js'
 import type { ArpState } from '../types/host.js'
@@ -38,6 +38,13 @@ export const arpSuppressionOf = (devices: readonly string[]): ArpWish[] =>
     })),
   )
 
+const stateOf = (device: string, ignore: number, announce: number): ArpState => ({
+  device,
+  arpIgnore: ignore,
+  arpAnnounce: announce,
+  suppressed: arpIgnore.hides.includes(ignore) && arpAnnounce.hides.includes(announce),
+})
+
 export const suppressArp = async (
   native: HostConnection,
   devices: readonly string[],
@@ -46,12 +53,24 @@ export const suppressArp = async (
   const found: string[] = []
   const wishes = arpSuppressionOf(devices)
   for (const { setting } of wishes) found.push(await readDeviceSetting(native, setting))
+  const values = new Map<string, number>()
   for (const [index, { setting, value, orElse }] of wishes.entries()) {
     const before = found[index] ?? ''
+    const stays = before === value || orElse(before)
     if (before === value) noteSetting(native, setting, value)
-    else if (!orElse(before)) await writeSetting(native, setting, value)
+    else if (!stays) await writeSetting(native, setting, value)
+    values.set(nameSetting(setting), Number(stays ? before : value))
   }
-  return arpSuppression(native, devices)
+  // Not read again: who is told of an error then takes it that nothing was written.
+  const effective = (device: string, { name }: ArpSetting): number => {
+    const [all = 0, own = 0] = ['all', device].map((each) =>
+      values.get(nameSetting(devicePath('ipv4', each, name))),
+    )
+    return Math.max(all, own)
+  }
+  return devices.map((device) =>
+    stateOf(device, effective(device, arpIgnore), effective(device, arpAnnounce)),
+  )
 }
 
 export const arpSuppression = async (
@@ -62,12 +81,7 @@ export const arpSuppression = async (
   for (const device of devices) {
     const { effective: ignore } = await readLarger(native, 'ipv4', device, arpIgnore.name)
     const { effective: announce } = await readLarger(native, 'ipv4', device, arpAnnounce.name)
-    states.push({
-      device,
-      arpIgnore: ignore,
-      arpAnnounce: announce,
-      suppressed: arpIgnore.hides.includes(ignore) && arpAnnounce.hides.includes(announce),
-    })
+    states.push(stateOf(device, ignore, announce))
   }
   return states
 }

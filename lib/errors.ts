@@ -77,6 +77,28 @@ export const errorFor = (failure: KnownFailure, request: Request): IpvsError => 
 export const isUnknown = (error: unknown): error is IpvsError =>
   IpvsError.is(error) && error.code === 'ERR_IPVS_OUTCOME_UNKNOWN'
 
+/**
+ * Of what went wrong at once one error, of which {@link IpvsError.errors} has all: it says the first,
+ * or the first after which a change may have been made.
+ */
+export const errorOfAll = (errors: readonly IpvsError[]): IpvsError | undefined => {
+  const told = errors.find(isUnknown) ?? errors[0]
+  if (!told || errors.length === 1) return told
+  const others = errors.filter((each) => each !== told)
+  const { code, errno, command, kernelMessage } = told
+  return new IpvsError(
+    `${told.message} (and ${others.length} more)`,
+    {
+      code,
+      errno,
+      command,
+      ...(kernelMessage !== undefined && { kernelMessage }),
+      errors: [told, ...others],
+    },
+    { cause: told.cause ?? told },
+  )
+}
+
 const closed = { code: 'ERR_IPVS_CLOSED', errno: 0, command: '' } as const
 
 export const closedErrorSaying = (message: string): IpvsError => new IpvsError(message, closed)

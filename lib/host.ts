@@ -87,8 +87,9 @@ class HostHandle implements Host {
     const wanted = isOptions || on === undefined ? undefined : takeBoolean(on, 'on')
     const setting = forwardSettings[family]
     return this.#call('ipForward', { signal: signalOf(given) }, async (native) => {
-      if (wanted !== undefined) await writeSetting(native, setting, wanted ? '1' : '0')
-      return (await readSetting(native, setting)) !== '0'
+      if (wanted === undefined) return (await readSetting(native, setting)) !== '0'
+      await writeSetting(native, setting, wanted ? '1' : '0')
+      return wanted
     })
   }
 
@@ -231,7 +232,8 @@ class HostHandle implements Host {
 
 /**
  * The settings and addresses of another network namespace. Rejects with `ERR_IPVS_NO_NETNS`,
- * `ERR_HOST_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN) and `ERR_IPVS_NOT_AVAILABLE`.
+ * `ERR_HOST_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN), `ERR_HOST_REFUSED` (where no file
+ * can be opened or no thread started) and `ERR_IPVS_NOT_AVAILABLE`.
  */
 export const openHost = async (options?: OpenOptions): Promise<Host> =>
   new HostHandle(options).open()

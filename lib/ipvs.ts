@@ -293,8 +293,8 @@ export class IpvsHandle extends Controller implements Ipvs {
 
 /**
  * The virtual server table of another network namespace, or of the own with other options. Rejects with
- * `ERR_IPVS_NO_NETNS`, `ERR_IPVS_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN) and
- * `ERR_IPVS_NOT_AVAILABLE`.
+ * `ERR_IPVS_NO_NETNS`, `ERR_IPVS_PERMISSION` (entering a namespace needs CAP_SYS_ADMIN),
+ * `ERR_IPVS_REFUSED` (where no file can be opened or no thread started) and `ERR_IPVS_NOT_AVAILABLE`.
  */
 export const openIpvs = async (options?: OpenOptions): Promise<Ipvs> =>
   new IpvsHandle(options).open()

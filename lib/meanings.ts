@@ -26,6 +26,9 @@ import {
   EADDRINUSE,
   ENETDOWN,
   EOPNOTSUPP,
+  EMFILE,
+  ENFILE,
+  ENOMEM,
   explain,
 } from './errno.js'
 import type { Failure } from '../types/addon.js'
@@ -241,6 +244,12 @@ const meanings: Readonly<
     [EISDIR]: () => noSetting,
     [ENAMETOOLONG]: () => noSetting,
     [ELOOP]: () => noSetting,
+    // Root is answered so, too: the mode of a setting binds everybody.
+    [EACCES]: (request) => {
+      const { code, why } = permission(request)
+      const only = request.changes ? 'read' : 'written'
+      return { code, why: `${why}, or the setting can only be ${only}` }
+    },
     [E2BIG]: () => ({
       code: 'ERR_HOST_REFUSED',
       why: 'the kernel took only the beginning of the value, and that is what the setting is now',
@@ -279,12 +288,34 @@ const refusal = (request: Request, errno: number, missing?: Missing): Meaning =>
   }
 }
 
+const noThread = (request: Request, errno: number): Meaning =>
+  refused(
+    `no thread could be started for it: ${explain(errno)}; nothing was changed (see the limits of processes and threads: ulimit -u, pids.max)`,
+    isHost(request) ? 'host' : 'ipvs',
+  )
+
+/** What a process may run short of on its way into a namespace, and where the limit is. */
+const limits: Readonly<Record<number, string>> = {
+  [EMFILE]: 'see the limit of open files: ulimit -n',
+  [ENFILE]: 'see the limit of open files of all processes: fs.file-max',
+  [ENOMEM]: 'see the limits of memory: memory.max',
+}
+
 const noNamespace = (request: Request, errno: number): Meaning => {
   if (errno === EPERM || errno === EACCES) {
     return {
       code: isHost(request) ? 'ERR_HOST_PERMISSION' : 'ERR_IPVS_PERMISSION',
       why: 'entering a network namespace needs CAP_SYS_ADMIN in the user namespace that owns it (capabilities of a child user namespace, as in a rootless container, do not count)',
     }
+  }
+  // A namespace is entered by a thread of its own.
+  if (errno === EAGAIN) return noThread(request, errno)
+  const limit = limits[errno]
+  if (limit !== undefined) {
+    return refused(
+      `the network namespace could not be opened or entered: ${explain(errno)}; nothing was changed (${limit})`,
+      isHost(request) ? 'host' : 'ipvs',
+    )
   }
   return {
     code: 'ERR_IPVS_NO_NETNS',
@@ -316,12 +347,6 @@ const noSocket = (request: Request, errno: number): Meaning =>
         code: isHost(request) ? 'ERR_HOST_REFUSED' : 'ERR_IPVS_REFUSED',
         why: `no netlink socket could be opened: ${explain(errno)}; nothing was changed`,
       }
-
-const noThread = (request: Request, errno: number): Meaning =>
-  refused(
-    `no thread could be started for it: ${explain(errno)}; nothing was changed (see the limits of processes and threads: ulimit -u, pids.max)`,
-    isHost(request) ? 'host' : 'ipvs',
-  )
 
 /** What the addon itself found out when it laid a patch over the service. */
 const foreignFlags = refused(

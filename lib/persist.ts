@@ -118,7 +118,11 @@ const persistNow = async (native: HostConnection, path: string): Promise<Persist
 
 let last: Promise<unknown> = Promise.resolve()
 
-/** One after the other, whichever handle calls: each adds to what the one before wrote. */
+/**
+ * One after the other, whichever handle calls: each adds to what the one before wrote. But only of this
+ * instance of the module: of two processes or worker threads that persist to one path, each may drop
+ * what the other merged.
+ */
 export const persist = async (native: HostConnection, path: string): Promise<PersistedSettings> => {
   const turn = last.then(() => persistNow(native, path))
   last = turn.catch(() => undefined)

@@ -2,8 +2,8 @@
 
 import { release } from 'node:os'
 
-import { ENOENT } from './errno.js'
-import { errorFor, IpvsError, isUnknown } from './errors.js'
+import { E2BIG, ENOENT } from './errno.js'
+import { errorFor, IpvsError, isUnknown, retold } from './errors.js'
 import { isSameValue } from './setting-wants.js'
 import { nameSetting, noteSetting, putSetting, takeSettingValue } from './sysctl.js'
 import { takeBoolean, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
@@ -238,6 +238,35 @@ const checkPresent = (changes: readonly IpvsSettingChange[], texts: Texts): void
   }
 }
 
+/** The kernel took the beginning of a value: the setting has changed. */
+const isOfPart = (error: unknown): boolean => IpvsError.is(error) && error.errno === -E2BIG
+
+/** Writes what was there before; answers the error for which that had to be, and what failed besides. */
+const putBack = async (
+  native: HostConnection,
+  names: readonly string[],
+  before: Texts,
+  error: unknown,
+): Promise<unknown> => {
+  const stuck: string[] = []
+  const errors: unknown[] = []
+  for (const name of names.toReversed()) {
+    const setting = [...folder, name]
+    await putSetting(native, setting, before.get(name) ?? '').catch((undoError: unknown) => {
+      stuck.push(nameSetting(setting))
+      errors.push(undoError)
+    })
+  }
+  if (stuck.length > 0) {
+    const message = `Not all settings could be set, and these could not be put back: ${stuck.join(', ')}`
+    return new AggregateError([error, ...errors], message)
+  }
+  if (!isOfPart(error)) return error
+  const last = nameSetting([...folder, names.at(-1) ?? ''])
+  const why = 'the kernel took only the beginning of the value, and it was put back'
+  return retold(error, () => `Cannot set ${last}: ${why}`)
+}
+
 /** Writes what differs. When the kernel refuses one, those before it are put back. */
 export const setIpvsSettings = async (
   native: HostConnection,
@@ -253,17 +282,12 @@ export const setIpvsSettings = async (
       await putSetting(native, [...folder, name], text)
     }
   } catch (error) {
-    // The last one failed, unless nobody knows.
-    const written = isUnknown(error) ? tried : tried.slice(0, -1)
-    for (const name of written.toReversed()) {
-      const setting = [...folder, name]
-      await putSetting(native, setting, before.get(name) ?? '').catch((undoError: unknown) => {
-        const message = `Not all settings could be set, and ${nameSetting(setting)} could not be put back`
-        throw new AggregateError([error, undoError], message)
-      })
-    }
-    throw error
+    // The last one failed, unless a part of it was written, or nobody knows.
+    const isWritten = isUnknown(error) || isOfPart(error)
+    throw await putBack(native, isWritten ? tried : tried.slice(0, -1), before, error)
   }
   for (const { name, text } of changes) noteSetting(native, [...folder, name], text)
-  return ipvsSettings(native)
+  const written = changes.map(({ name, text }) => [name, text.trim()] as const)
+  // Who is told of an error takes it that nothing was set.
+  return ipvsSettings(native).catch(() => settingsFrom(new Map([...before, ...written])))
 }

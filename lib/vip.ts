@@ -5,7 +5,7 @@ import type { Address } from './address.js'
 import { encodeAddresses, failuresOf, listAddresses } from './addresses.js'
 import type { AddressToWrite } from './addresses.js'
 import { announce, checkAnnouncements } from './announce.js'
-import { errorFor, isUnknown } from './errors.js'
+import { errorFor, errorOfAll, isUnknown } from './errors.js'
 import type { IpvsError, KnownFailure } from './errors.js'
 import { EADDRNOTAVAIL } from './errno.js'
 import { Stage } from './meanings.js'
@@ -307,6 +307,8 @@ export const deleteVips = async (native: HostConnection, vips: readonly Vip[]): 
     labels.has(keyOf(vip)) && (vip.label === undefined || vip.label === labels.get(keyOf(vip)))
   const there = new Map(vips.filter(isThere).map((vip) => [keyOf(vip), vip]))
   const errors = await deleteEach(native, [...there.values()])
-  const error = errors.find((each) => each !== undefined && each.code !== 'ERR_HOST_NO_ADDRESS')
+  const error = errorOfAll(
+    errors.flatMap((each) => (each && each.code !== 'ERR_HOST_NO_ADDRESS' ? [each] : [])),
+  )
   if (error) throw error
 }

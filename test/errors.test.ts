@@ -256,6 +256,34 @@ const stages = [
     'ERR_IPVS_PERMISSION',
     /CAP_SYS_ADMIN in the user namespace that owns it \(capabilities of a child .* do not count\)/,
   ],
+  [
+    Stage.namespace,
+    'EMFILE',
+    'ERR_IPVS_REFUSED',
+    'ERR_IPVS_REFUSED',
+    /network namespace.*EMFILE.*nothing was changed.*open files: ulimit -n/,
+  ],
+  [
+    Stage.namespace,
+    'ENFILE',
+    'ERR_IPVS_REFUSED',
+    'ERR_IPVS_REFUSED',
+    /ENFILE.*nothing was changed.*open files of all processes: fs\.file-max/,
+  ],
+  [
+    Stage.namespace,
+    'ENOMEM',
+    'ERR_IPVS_REFUSED',
+    'ERR_IPVS_REFUSED',
+    /network namespace.*ENOMEM.*nothing was changed.*memory/,
+  ],
+  [
+    Stage.namespace,
+    'EAGAIN',
+    'ERR_IPVS_REFUSED',
+    'ERR_IPVS_REFUSED',
+    /no thread.*EAGAIN.*nothing was changed.*threads: ulimit -u/,
+  ],
   [Stage.socket, 'EMFILE', 'ERR_IPVS_REFUSED', 'ERR_IPVS_REFUSED', /socket.*EMFILE/],
   [Stage.socket, 'EAFNOSUPPORT', 'ERR_IPVS_NOT_AVAILABLE', 'ERR_IPVS_NOT_AVAILABLE', /netlink/],
   [Stage.family, 'EBADMSG', 'ERR_IPVS_MALFORMED_REPLY', 'ERR_IPVS_MALFORMED_REPLY', /nothing/],
@@ -304,6 +332,20 @@ t.test('only a change whose reply was lost has an unknown outcome', async (t) =>
   )
 })
 
+t.test(
+  'where a limit keeps a host call out of its namespace, there is one all the same',
+  async (t) => {
+    for (const command of ['host', 'sysctl', 'RTM_NEWADDR']) {
+      for (const name of ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'] as const) {
+        t.equal(at(Stage.namespace, name, true, command).code, 'ERR_HOST_REFUSED', command)
+      }
+      for (const name of ['ENOENT', 'EINVAL', 'ENOTDIR', 'EBADF', 'ELOOP', 'ENXIO'] as const) {
+        t.equal(at(Stage.namespace, name, true, command).code, 'ERR_IPVS_NO_NETNS', command)
+      }
+    }
+  },
+)
+
 // Of the addresses and settings of the machine.
 const hostMeanings = [
   ['RTM_NEWADDR', 'EEXIST', 'ERR_HOST_ADDRESS_EXISTS', /has it already/],
@@ -328,7 +370,7 @@ const hostMeanings = [
   ['sysctl', 'ENOTDIR', 'ERR_HOST_NO_SYSCTL', /no such setting/],
   ['sysctl', 'EISDIR', 'ERR_HOST_NO_SYSCTL', /no such setting/],
   ['sysctl', 'EROFS', 'ERR_HOST_PERMISSION', /read-only/],
-  ['sysctl', 'EACCES', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN/],
+  ['sysctl', 'EACCES', 'ERR_HOST_PERMISSION', /CAP_NET_ADMIN.*or the setting can only be read$/],
   ['sysctl', 'EINVAL', 'ERR_HOST_REFUSED', /EINVAL/],
 ] as const
 

@@ -21,6 +21,9 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { host, openHost, openIpvs } from 'ipvs-netlink'
 import { createFakeIpvs } from 'ipvs-netlink/testing'
+import { limit } from './fixtures/limits.js'
+
+t.setTimeout(limit(120_000))
 
 const run = promisify(execFile)
 const fake = createFakeIpvs()

@@ -144,6 +144,80 @@ t.test('nobody knows of one whether it was written: it is put back, too', async 
   t.same(written, ['conntrack=1', 'sloppy_tcp=1', 'sloppy_tcp=0', 'conntrack=0'])
 })
 
+t.test('of one the kernel took only the beginning: it is put back, too', async (t) => {
+  const { native, written } = makeNative({ conntrack: '0', brand_new: '7' })
+  const partly = {
+    ...native,
+    writeSetting: async (name: string, value: string) => {
+      const failure = await native.writeSetting(name, value)
+      return value === '1 2' ? { stage: 6, errno: 7, text: '' } : failure
+    },
+  }
+  const changes = takeIpvsSettingChanges({ conntrack: true, brand_new: '1 2' })
+  const error: unknown = await setIpvsSettings(partly, changes).catch((reason: unknown) => reason)
+  t.match(error, { code: 'ERR_HOST_REFUSED', errno: -7, message: /only the beginning/ })
+  t.notMatch((error as Error).message, /what the setting is now/, 'it is not any more')
+  t.same(written, ['conntrack=1', 'brand_new=1 2', 'brand_new=7', 'conntrack=0'])
+})
+
+t.test('whatever can be put back is, and one error names all the others', async (t) => {
+  const settings = { conntrack: '0', sloppy_tcp: '0', sloppy_sctp: '0', drop_entry: '0' }
+  const { native } = makeNative(settings, ['drop_entry'])
+  const stuck = {
+    ...native,
+    writeSetting: async (name: string, value: string) =>
+      value === '0' && !name.endsWith('sloppy_tcp')
+        ? { stage: 6, errno: 5, text: '' }
+        : native.writeSetting(name, value),
+  }
+  const changes = takeIpvsSettingChanges({
+    conntrack: true,
+    sloppyTcp: true,
+    sloppySctp: true,
+    dropEntry: 1,
+  })
+  await t.rejects(setIpvsSettings(stuck, changes), {
+    name: 'AggregateError',
+    message:
+      'Not all settings could be set, and these could not be put back: net.ipv4.vs.sloppy_sctp, net.ipv4.vs.conntrack',
+    errors: [{ errno: -22 }, { errno: -5, message: /sloppy_sctp/ }, { message: /conntrack/ }],
+  })
+  t.match(settings, { conntrack: '1', sloppy_tcp: '0', sloppy_sctp: '1', drop_entry: '0' })
+})
+
+t.test('what was set is told so, also where it cannot be read again', async (t) => {
+  const { native } = makeNative({
+    conntrack: '0',
+    sloppy_tcp: '1',
+    est_cpulist: '0-1',
+    sync_threshold: '3\t50',
+  })
+  for (const reread of [
+    async () => ({ failure: { stage: 1, errno: 11, text: '' }, values: {} }),
+    async () => Promise.reject(new Error('std::bad_alloc')),
+  ]) {
+    let readings = 0
+    const once = {
+      ...native,
+      readSettings: async (folder: string) =>
+        ++readings === 1 ? native.readSettings(folder) : reread(),
+    }
+    const changes = takeIpvsSettingChanges({
+      conntrack: true,
+      estCpulist: '',
+      syncThreshold: [5, 60],
+    })
+    t.same(await setIpvsSettings(once, changes), {
+      conntrack: true,
+      sloppyTcp: true,
+      estCpulist: '',
+      syncThreshold: [5, 60],
+    })
+    t.equal(readings, 2)
+    t.equal(settingRecords(once).size, 3)
+  }
+})
+
 t.test('nothing is there: in a namespace from which the settings are hidden', async (t) => {
   const { native } = makeNative({})
   await t.rejects(ipvsSettings(native), { code: 'ERR_HOST_NO_SYSCTL', message: /user namespace/ })

@@ -196,6 +196,19 @@ t.test('what the kernel takes in part is no success', async (t) => {
   t.equal(inside('sysctl', '-n', setting), '2\n')
 })
 
+t.test('a setting that can only be read, or only be written, is told so', async (t) => {
+  const host = await openHost({ netns })
+  t.teardown(() => host.close())
+  const code = 'ERR_HOST_PERMISSION'
+  const [reading, writing] = [
+    /or the setting can only be read$/,
+    /or the setting can only be written$/,
+  ]
+  const readable = 'net.ipv4.tcp_available_congestion_control'
+  await t.rejects(host.setSysctl(readable, 'reno'), { code, message: reading })
+  await t.rejects(host.getSysctl('net.ipv4.route.flush'), { code, message: writing })
+})
+
 t.test('a value that was refused is quoted', async (t) => {
   const host = await openHost({ netns })
   t.teardown(() => host.close())

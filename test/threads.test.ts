@@ -1,4 +1,4 @@
-// What a call does when the process may have no further thread.
+// What a call does when the process may have no further thread, or no further file.
 
 import { spawn } from 'node:child_process'
 
@@ -65,3 +65,40 @@ t.test(
     t.same((told as unknown[])[2], {})
   },
 )
+
+const openingFiles = `
+  import { closeSync, openSync } from 'node:fs'
+  import { loadAddon } from '#lib/native'
+  import { openIpvs, openHost } from 'ipvs-netlink'
+  loadAddon()
+  const netns = '/proc/self/ns/net'
+  const own = openSync(netns, 'r')
+  const told = async (call) => {
+    const { code, errno, message } = await call().then((handle) => handle.close(), (error) => error) ?? {}
+    return { code, errno, message }
+  }
+  const filled = []
+  try {
+    for (;;) filled.push(openSync('/dev/null', 'r'))
+  } catch {}
+  const refused = [
+    await told(() => openIpvs({ netns })),
+    await told(() => openHost({ netns })),
+    await told(() => openHost({ netns: own })),
+  ]
+  filled.forEach((each) => closeSync(each))
+  console.log(JSON.stringify([...refused, await told(() => openHost({ netns }))]))
+`
+
+t.test('where no file can be opened, there is a namespace all the same', async (t) => {
+  const node = ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', openingFiles]
+  const told: unknown = JSON.parse(await output('prlimit', ['--nofile=100', 'env', ...node]))
+  const message = /EMFILE.*nothing was changed.*ulimit -n/
+  t.match(told, [
+    { code: 'ERR_IPVS_REFUSED', errno: -24, message },
+    { code: 'ERR_HOST_REFUSED', errno: -24, message },
+    { code: 'ERR_HOST_REFUSED', errno: -24, message },
+    {},
+  ])
+  t.same((told as unknown[])[3], {})
+})

@@ -9,9 +9,12 @@ import type { Test } from 'tap'
 import { loadAddon } from '#lib/native'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
+import { limit } from './fixtures/limits.js'
 import { makeHost } from './fixtures/namespace.js'
 import type { Namespace } from './fixtures/namespace.js'
 import type { Host, HostChange, Preparation } from 'ipvs-netlink'
+
+t.setTimeout(limit(120_000))
 
 interface Bed extends Namespace {
   readonly host: Host

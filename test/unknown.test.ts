@@ -11,7 +11,10 @@ import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
+import { limit } from './fixtures/limits.js'
 import { makeNamespace } from './fixtures/namespace.js'
+
+t.setTimeout(limit(120_000))
 
 type Native = Parameters<typeof prepare>[0]
 type Failure = Awaited<ReturnType<Native['writeSetting']>>
@@ -22,6 +25,7 @@ const unknown = 'ERR_IPVS_OUTCOME_UNKNOWN'
 type Fate = 'made' | 'answer lost' | 'never made' | 'rejected'
 
 const lost = { stage: 5, errno: 110, text: '' }
+const noThread = { stage: 1, errno: 11, text: '' }
 const changeSize = 8 + recordFormat().address.size
 
 /** Loses the answers of changes, which are counted from when the fates were told. */
@@ -29,6 +33,8 @@ class Losses {
   #fates: Readonly<Record<number, Fate>> = {}
   #hooks: Readonly<Record<number, () => void>> = {}
   #count = 0
+  /** Whether settings can be read no more. */
+  isBlind = false
 
   /** By the number of a change; `before` is what somebody else does right before one. */
   tell(
@@ -79,6 +85,8 @@ class Losses {
       changeLink: (...given) => this.#change(() => native.changeLink(...given)),
       changeGuePort: (...given) => this.#change(() => native.changeGuePort(...given)),
       changeAddresses: (changes) => this.#changeAddresses(native, changes),
+      readSetting: async (...given) =>
+        this.isBlind ? { failure: noThread, value: '' } : native.readSetting(...given),
     }
     return new Proxy(native, {
       get: (_, name) => {
@@ -298,4 +306,56 @@ t.test('a setting that may have been written is told so', async (t) => {
   })
   t.equal(await host.getSysctl(name), '1')
   await t.rejects(host.setSysctl(name, 0), { code: unknown, cause: undefined })
+})
+
+t.test('of several VIPs that were not deleted, the one that may have been is told', async (t) => {
+  const { host, inside, losses } = await makeBed(t)
+  const vips = [
+    { address: '10.9.9.3', device: 'v0' },
+    { address: '10.9.9.2' },
+    { address: four },
+    { address: six },
+  ]
+  await host.addVip(vips)
+  losses.tell({ 2: 'answer lost' }, { 0: () => void inside('ip', 'link', 'delete', 'v0') })
+  await t.rejects(host.deleteVip(vips), {
+    name: 'IpvsError',
+    code: unknown,
+    command: 'RTM_DELADDR',
+    message: /delete address 10\.9\.9\.1\/32 on lo: .*may have been made.* \(and 1 more\)$/,
+    errors: [
+      { code: unknown, message: /10\.9\.9\.1/ },
+      { code: 'ERR_HOST_NO_DEVICE', message: /10\.9\.9\.3/ },
+    ],
+  })
+  t.notMatch(inside('ip', '-o', 'address'), /10\.9\.9|2001:db8/)
+})
+
+t.test('of one VIP that was not deleted there is no list', async (t) => {
+  const { host, losses } = await makeBed(t)
+  const vips = [{ address: four }, { address: six }]
+  await host.addVip(vips)
+  losses.tell({ 1: 'answer lost' })
+  const error: unknown = await host.deleteVip(vips).catch((reason: unknown) => reason)
+  t.match(error, { code: unknown, message: /2001:db8::9/ })
+  t.notOk('errors' in (error as object))
+})
+
+t.test('what was set is told so, also where it cannot be read again', async (t) => {
+  const { host, inside, losses } = await makeBed(t)
+  inside('sysctl', '-q', '-w', 'net.ipv4.conf.v1.arp_ignore=8')
+  const blind = (): void => void (losses.isBlind = true)
+  losses.tell({}, { 0: blind })
+  const states = await host.suppressArp(['v1', 'all', 'v0'])
+  t.equal(await host.ipForward(true), true)
+  t.equal(await host.ipForward(false, { family: 'ipv6' }), false)
+  await t.rejects(host.arpSuppression('v0'), { code: 'ERR_HOST_REFUSED', errno: -11 })
+  losses.isBlind = false
+  t.same(states, await host.arpSuppression(['v1', 'all', 'v0']))
+  t.match(states, [
+    { device: 'v1', arpIgnore: 8, arpAnnounce: 2, suppressed: true },
+    { device: 'all', arpIgnore: 1, suppressed: true },
+    { device: 'v0', arpIgnore: 1, suppressed: true },
+  ])
+  t.equal(await host.ipForward(), true)
 })

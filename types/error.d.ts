@@ -41,7 +41,7 @@ export type IpvsErrorCode =
   | 'ERR_IPVS_CLOSED'
   /** A line is no rule, or a rule cannot say what is in the table. */
   | 'ERR_IPVS_BAD_RULE'
-  /** CAP_NET_ADMIN is missing, or /proc/sys is mounted read-only. */
+  /** CAP_NET_ADMIN is missing, /proc/sys is mounted read-only, or a setting can only be read or only written. */
   | 'ERR_HOST_PERMISSION'
   /** The kernel has no such setting. */
   | 'ERR_HOST_NO_SYSCTL'

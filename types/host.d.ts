@@ -118,7 +118,7 @@ export interface Host extends AsyncDisposable {
    * `ERR_HOST_NO_SYSCTL` where the kernel has no IPv6.
    */
   ipForward(options?: ForwardOptions): Promise<boolean>
-  /** Sets it, and answers what it is then. */
+  /** Sets it, and answers what it was set to. */
   ipForward(on: boolean, options?: ForwardOptions): Promise<boolean>
   /**
    * Reads IPVS's own settings, `net.ipv4.vs.*`. Has the kernel load IPVS where it is not there yet.
@@ -127,9 +127,10 @@ export interface Host extends AsyncDisposable {
    */
   ipvsSettings(options?: CallOptions): Promise<IpvsSettings>
   /**
-   * Changes some of them, and answers all as they are then. Everything is checked, also against what
-   * this kernel has, before anything is written; what is right already is not written again. Should
-   * the kernel refuse one nevertheless, those written before it are put back. Rejects with
+   * Changes some of them, and answers all as they are then: where they cannot be read any more, as they
+   * were written. Everything is checked, also against what this kernel has, before anything is written;
+   * what is right already is not written again. Should the kernel refuse one nevertheless, or take a part
+   * of it, what was written is put back; an `AggregateError` names what could not be. Rejects with
    * `ERR_HOST_NO_SYSCTL` for a setting that this kernel lacks.
    */
   setIpvsSettings(changes: IpvsSettingChanges, options?: CallOptions): Promise<IpvsSettings>
@@ -157,7 +158,9 @@ export interface Host extends AsyncDisposable {
    * `ERR_HOST_NO_ADDRESS`, `ERR_HOST_NO_DEVICE`. Kernel: `RTM_DELADDR`.
    *
    * Of many, those that are not there are not sent. It goes on after a failure, puts nothing back,
-   * and then rejects with the error of the first that failed.
+   * and then rejects with the error of the first that may have been removed
+   * (`ERR_IPVS_OUTCOME_UNKNOWN`) or else the first that failed; where several failed, its `errors` has
+   * all.
    */
   deleteVip(vip: DeletedVip | readonly DeletedVip[], options?: CallOptions): Promise<void>
   /**
@@ -168,7 +171,7 @@ export interface Host extends AsyncDisposable {
   /**
    * Keeps this machine from answering ARP for addresses on `lo` and from announcing them:
    * `arp_ignore=1` and `arp_announce=2` on `all` and on each device. Stricter values stay. Answers
-   * what is effective then. Rejects with `ERR_HOST_NO_DEVICE`.
+   * what is effective with them. Rejects with `ERR_HOST_NO_DEVICE`.
    */
   suppressArp(devices: string | readonly string[], options?: CallOptions): Promise<ArpState[]>
   /**
@@ -194,6 +197,9 @@ export interface Host extends AsyncDisposable {
    * what the umask denies. Besides, the module `ip_vs` has to be named in `/etc/modules-load.d`
    * if there are settings of IPVS, and the settings are applied to the namespace in which the system
    * starts: give another path for those of another one.
+   *
+   * Within a process and thread one call waits for the other. Two processes or worker threads that
+   * persist to one path at the same time may each drop what the other added: give each a path of its own.
    *
    * Default path: `/etc/sysctl.d/90-ipvs-netlink.conf`. Rejects with Node's own file system errors,
    * such as `EACCES`, or `ELOOP` for a symbolic link; with `ERR_HOST_REFUSED`, before anything is
