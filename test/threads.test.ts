@@ -1,6 +1,7 @@
 // What a call does when the process may have no further thread, or no further file.
 
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 
 import t from 'tap'
 
@@ -101,4 +102,39 @@ t.test('where no file can be opened, there is a namespace all the same', async (
     {},
   ])
   t.same((told as unknown[])[3], {})
+})
+
+const readingAll = `
+  import { closeSync, openSync } from 'node:fs'
+  import { loadAddon } from '#lib/native'
+  const { HostConnection } = loadAddon()
+  const native = new HostConnection(undefined, 1000)
+  await native.open()
+  const read = async () => {
+    const answer = await native.readSettings('ipv4/conf/lo')
+    return answer.failure ? answer.failure.errno : Object.keys(answer.values).length
+  }
+  const all = await read()
+  const filled = []
+  try {
+    for (;;) filled.push(openSync('/dev/null', 'r'))
+  } catch {}
+  const told = []
+  for (let free = 0; free < 8; ++free) {
+    told.push(await read())
+    closeSync(filled.pop())
+  }
+  console.log(JSON.stringify({ all, told }))
+`
+
+t.test('where too few files can be opened, no setting is passed over', async (t) => {
+  const node = ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', readingAll]
+  const text = await output('prlimit', ['--nofile=100', 'env', ...node])
+  const { all, told } = JSON.parse(text) as { readonly all: number; readonly told: number[] }
+  t.ok(all > 20)
+  t.ok(told.includes(constants.errno.EMFILE) && told.includes(all), text)
+  t.ok(
+    told.every((each) => each === all || each === constants.errno.EMFILE),
+    text,
+  )
 })

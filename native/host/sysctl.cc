@@ -91,15 +91,18 @@ Outcome ReadSettings(const std::shared_ptr<netlink::NetworkNamespace>& where,
     Descriptor opened;
     Outcome outcome = OpenSetting(folder, O_RDONLY | O_DIRECTORY, &opened);
     if (!outcome.ok()) return outcome;
-    const std::unique_ptr<DIR, CloseFolder> entries(
-        fdopendir(fcntl(opened.get(), F_DUPFD_CLOEXEC, 0)));
+    const int copy = fcntl(opened.get(), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return Failure(Stage::kKernel, errno);
+    const std::unique_ptr<DIR, CloseFolder> entries(fdopendir(copy));
     if (!entries) return Failure(Stage::kKernel, errno);
     while (const dirent* entry = readdir(entries.get())) {
       if (entry->d_type != DT_REG) continue;
       const Descriptor file(openat(opened.get(), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-      std::string value;
       // Some can be written only, and one may have gone since.
-      if (!file.valid() || !ReadWhole(file, &value).ok()) continue;
+      const bool is_closed = !file.valid() && (errno == EACCES || errno == ENOENT);
+      if (!file.valid() && !is_closed) return Failure(Stage::kKernel, errno);
+      std::string value;
+      if (is_closed || !ReadWhole(file, &value).ok()) continue;
       settings->emplace_back(entry->d_name, std::move(value));
     }
     return Outcome{};
