@@ -6,12 +6,12 @@ import type { Address } from './address.js'
 import { checkAnnouncements } from './announce.js'
 import { devicePath } from './device-setting.js'
 import { errorFor } from './errors.js'
-import { haveVips } from './link-steps.js'
 import { devicesOr, forward, looseReversePath, settings } from './setting-steps.js'
 import type { Wish } from './setting-steps.js'
 import { readSetting } from './sysctl.js'
 import type { Step } from './trail.js'
 import { vipOn } from './vip.js'
+import { haveVips } from './vip-steps.js'
 import {
   orDefault,
   takeAddress,

@@ -5,7 +5,7 @@ import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
 import { settingAction, settingChange } from './setting-action.js'
 import type { Writer } from './setting-action.js'
-import { isHeld, notePutBack } from './setting-wants.js'
+import { isHeld, notePutBack } from './wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
@@ -182,10 +182,11 @@ const switchWriter = (setting: SettingPath, why: string, family: Family): Writer
         made = await readAll(native, [...before.keys()])
       }
     },
-    putBack: async (native, value) => {
+    putBack: async (native, change) => {
       const current = await readAll(native, [...before.keys()])
-      await putSetting(native, setting, value)
-      return putBackAll(native, before, made, current, why)
+      await putSetting(native, setting, change.before)
+      const left = await putBackAll(native, before, made, current, why)
+      return { restored: [change], left }
     },
   }
 }

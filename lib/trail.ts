@@ -1,6 +1,6 @@
 // Carrying out a profile's steps, and the way back.
 
-import { abortError, IpvsError, isUnknown } from './errors.js'
+import { abortError, IpvsError } from './errors.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostChange, Preparation, UndoReport } from '../types/profile.js'
 
@@ -30,28 +30,6 @@ export interface Action {
 export interface Undone extends UndoReport {
   /** Somebody else has the VIP now. */
   readonly vipStays?: boolean
-}
-
-/** Of one change: what failed is undone only when it may have been made. */
-export const singleAction = (
-  change: HostChange,
-  make: (native: HostConnection) => Promise<void>,
-  undo: (native: HostConnection) => Promise<Undone>,
-): Action => {
-  let mayBeMade = false
-  return {
-    changes: [change],
-    apply: async (native) => {
-      try {
-        await make(native)
-        mayBeMade = true
-      } catch (error) {
-        mayBeMade = isUnknown(error)
-        throw error
-      }
-    },
-    undo: async (native) => (mayBeMade ? undo(native) : { restored: [], left: [] }),
-  }
 }
 
 /** Answers what is still to be done: nothing when everything is as it should be. */

@@ -76,9 +76,10 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
-   * left alone. So is a setting that a call on the same {@link Host} asked for, or that another
-   * preparation of it needs: the last one to be undone puts it back, in whatever order. What hides a
-   * VIP from ARP stays while that VIP does. Preparing the same once more is no other preparation.
+   * left alone. So is a setting that a call on the same {@link Host} asked for, and a setting, VIP,
+   * device or port that another preparation of it needs: the last one to be undone puts it back, in
+   * whatever order. What was there before all of them stays. What hides a VIP from ARP stays while
+   * that VIP does. Preparing the same once more is no other preparation.
    *
    * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
    * and what hides a VIP that could not be deleted.
@@ -91,7 +92,7 @@ export interface Preparation extends AsyncDisposable {
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
-  /** Put back as it was; also settings that a preparation that was undone earlier left to this one. */
+  /** Put back as it was; also what a preparation that was undone earlier left to this one. */
   readonly restored: readonly HostChange[]
   /**
    * Left alone, because somebody else changed or removed it meanwhile, or needs it: another
