@@ -5,33 +5,40 @@ import { changeGuePort, createLink, deleteLink, findLink, isGuePortOpen, setLink
 import type { GuePort, TunnelDevice } from './link.js'
 import type { Step } from './trail.js'
 import { wantedAction } from './wanted-action.js'
+import { heldValue } from './wants.js'
 import type { GuePortChange, LinkChange } from '../types/profile.js'
+
+const refuse = (device: string, what: string): never => {
+  throw new IpvsError(`Cannot use ${device} as a tunnel${what}`, {
+    code: 'ERR_HOST_REFUSED',
+    errno: 0,
+    command: 'RTM_NEWLINK',
+  })
+}
 
 /** Creates a device, down. */
 export const createTunnelDevice =
   (why: string, tunnel: TunnelDevice): Step =>
   async (native) => {
-    const { device, kind } = tunnel
+    const { device, kind, parent } = tunnel
     const name = `device ${device}`
     const there = await findLink(native, device)
     if (there && there.kind !== kind) {
-      throw new IpvsError(
-        `Cannot use ${device} as a tunnel: it is a device of kind ${there.kind ?? 'hardware'}, not ${kind}`,
-        { code: 'ERR_HOST_REFUSED', errno: 0, command: 'RTM_NEWLINK' },
-      )
+      refuse(device, `: it is a device of kind ${there.kind ?? 'hardware'}, not ${kind}`)
     }
+    const made = parent === undefined ? 'there' : `there for ${parent}`
+    // The kernel is not asked from where a device takes packets; this handle knows it of its own.
+    const found = heldValue(native, name) ?? 'there'
+    if (there && parent !== undefined && found !== 'there' && found !== made) {
+      refuse(device, ` for ${parent}: another preparation needs it ${found}`)
+    }
+    const after = there ? found : made
     const change: LinkChange = { kind: 'link', device, before: 'absent', after: 'down', why }
     return [
       wantedAction(
+        { name, before: there ? found : 'absent', after, isWanted: false, changeOf: () => change },
         {
-          name,
-          before: there ? 'there' : 'absent',
-          after: 'there',
-          isWanted: false,
-          changeOf: () => change,
-        },
-        {
-          read: async (now) => ((await findLink(now, device)) ? 'there' : 'absent'),
+          read: async (now) => ((await findLink(now, device)) ? after : 'absent'),
           put: (now) => createLink(now, tunnel),
           putBack: async (later) => {
             await deleteLink(later, device)

@@ -112,6 +112,10 @@ const layerOf = (native: HostConnection, name: string): Layer | undefined => {
   return top?.kind === 'found' ? undefined : top
 }
 
+/** The value that a preparation holds, or has left when it failed. */
+export const heldValue = (native: HostConnection, name: string): string | undefined =>
+  layerOf(native, name)?.value
+
 /** Whether anybody wants it to be as it is. */
 export const isHeld = (native: HostConnection, name: string, value: string): boolean => {
   const top = layerOf(native, name)

@@ -225,3 +225,28 @@ t.test('a device that is gone, or down, takes nothing with it', async (t) => {
   t.match(await first.undo(), { restored: [], left: [{}, { after: 'up' }, { after: 'down' }] })
   t.match(await second.undo(), { restored: [{ kind: 'gue-port' }], left: [] })
 })
+
+t.test('a device takes packets from one other only, and who made it says from which', async (t) => {
+  const { inside, make } = await makeTunnels(t)
+  const first = await make('a', ...tunnelSteps('v0'))
+  await t.rejects(make('b', ...tunnelSteps('v1')), {
+    code: 'ERR_HOST_REFUSED',
+    message: /ipvs-gre.*v1.*v0/,
+  })
+  const second = await make('c', ...tunnelSteps('v0'))
+  await first.undo()
+  t.match(inside('ip', '-br', 'link', 'show', device), /<.*\bUP\b.*>/)
+  await second.undo()
+  await (await make('b', ...tunnelSteps('v1'))).undo()
+  t.notMatch(inside('ip', '-br', 'link'), device)
+})
+
+t.test('a device that somebody else makes meanwhile is not ours', async (t) => {
+  const { inside, windows, make } = await makeTunnels(t)
+  windows.push(() => void inside('ip', 'link', 'add', device, 'type', 'veth'))
+  await t.rejects(make('a', ...tunnelSteps('v0')), {
+    code: 'ERR_HOST_REFUSED',
+    command: 'RTM_NEWLINK',
+  })
+  t.match(inside('ip', '-br', 'link'), device)
+})

@@ -181,7 +181,9 @@ export interface TunRealServerProfile {
   /**
    * As the director's destination has it. Default `{ type: 'ipip' }`. The outer packets
    * are of the VIP's family. The devices are `tunl0` and `ip6tnl0` (ipip and gue), `gre0` and
-   * `ip6gre0`; for gre with checksums `ipvs-gre` and `ipvs-gre6`, which are created.
+   * `ip6gre0`; for gre with checksums `ipvs-gre` and `ipvs-gre6`, which are created for the first of
+   * `device`. One that is there is taken to be for it, unless a preparation of this {@link Host} made
+   * it for another: `ERR_HOST_REFUSED`.
    */
   readonly tunnel?: Tunnel | undefined
 }
