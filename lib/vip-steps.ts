@@ -7,7 +7,7 @@ import { isGone } from './trail.js'
 import type { Action, Step, Undone } from './trail.js'
 import { deleteEach, nameVip, tryToAdd, vipOn, withLabels } from './vip.js'
 import type { Vip } from './vip.js'
-import { forget, hold, isHeld, release } from './wants.js'
+import { forget, hold, isHeld, isOrphaned, orphan, release } from './wants.js'
 import type { Hold } from './wants.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostAddress } from '../types/host.js'
@@ -49,15 +49,24 @@ const take = (native: HostConnection, vip: Vip, isAdded: boolean, preparation: s
 }
 
 /**
- * Whether somebody else has one of the IPv4 VIPs on its device, if as another address. Another
- * preparation that needs it hides it by itself.
+ * Why one of the IPv4 VIPs is still on its device, if as another address: somebody else has it, or
+ * one that a preparation could not delete is there. Not because another preparation needs it, which
+ * hides it by itself.
  */
-const isAnyThere = async (native: HostConnection, vips: readonly Vip[]): Promise<boolean> => {
+const whyThere = async (native: HostConnection, vips: readonly Vip[]): Promise<Undone['vip']> => {
+  const own = vips.filter(({ family }) => family === 'ipv4')
+  if (own.length === 0) return undefined
   const keyOf = ({ address, device }: HostAddress | Vip): string => `${address} ${device}`
-  const keys = new Set(vips.filter(({ family }) => family === 'ipv4').map(keyOf))
-  if (keys.size === 0) return false
-  const present = (await listAddresses(native, undefined)).filter((each) => keys.has(keyOf(each)))
-  return present.some((each) => !isHeld(native, nameOf(each), valueOf(each)))
+  const keys = new Set(own.map(keyOf))
+  const devices = new Set(own.map(({ device }) => device))
+  let why: Undone['vip']
+  for (const each of await listAddresses(native, undefined)) {
+    if (each.family !== 'ipv4' || !devices.has(each.device)) continue
+    const wanting = [native, nameOf(each), valueOf(each)] as const
+    if (isOrphaned(...wanting)) why ??= 'orphaned'
+    else if (keys.has(keyOf(each)) && !isHeld(...wanting)) why = 'stays'
+  }
+  return why
 }
 
 /** What is not somebody else's from the start. */
@@ -127,13 +136,16 @@ const vipsAction = (missing: readonly Vip[], there: readonly Vip[], why: string)
     // Should it be called again, only these are left to do.
     having = failed
     if (failures.length > 0) throw new AggregateError(failures, 'Not all VIPs could be deleted')
-    return { ...report, vipStays: await isAnyThere(native, ours) }
+    return { ...report, vip: await whyThere(native, ours) }
   }
   return {
     role: 'vip',
     changes: missing.map((vip) => addressChange(vip, why)),
     apply,
     undo,
+    orphan: () => {
+      for (const { held } of having) if (held) orphan(held)
+    },
   }
 }
 

@@ -3,7 +3,7 @@
 import { isUnknown } from './errors.js'
 import { isGone } from './trail.js'
 import type { Action } from './trail.js'
-import { forget, hold, leave, release } from './wants.js'
+import { forget, hold, leave, orphan, release } from './wants.js'
 import type { Hold, PutBack } from './wants.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostChange, UndoReport } from '../types/profile.js'
@@ -74,6 +74,9 @@ export const wantedAction = (
     undo,
     leave: (native) => {
       if (held) leave(native, name, held)
+    },
+    orphan: () => {
+      if (held) orphan(held)
     },
   }
 }

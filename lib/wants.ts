@@ -30,7 +30,7 @@ interface Layer {
   isWanted: boolean
   /** It was not so, but a preparation made it so. */
   readonly isMade: boolean
-  /** The preparations that hold it. */
+  /** The preparations that hold it. None is left of what one held that failed, and could not undo. */
   readonly holders: Set<string>
 }
 
@@ -82,6 +82,9 @@ const found = (value: string): Layer => ({
   holders: new Set(),
 })
 
+/** Left by a preparation that failed; it is put back along with whatever is above it. */
+const isOrphan = ({ kind, holders }: Layer): boolean => kind === 'held' && holders.size === 0
+
 /** Of values that were found one after the other, the last. */
 const withoutOldFound = (layers: readonly Layer[]): Layer[] =>
   layers.filter(({ kind }, index) => kind !== 'found' || layers[index + 1]?.kind !== 'found')
@@ -119,7 +122,13 @@ export const heldValue = (native: HostConnection, name: string): string | undefi
 /** Whether anybody wants it to be as it is. */
 export const isHeld = (native: HostConnection, name: string, value: string): boolean => {
   const top = layerOf(native, name)
-  return top !== undefined && isSameValue(top.value, value)
+  return top !== undefined && !isOrphan(top) && isSameValue(top.value, value)
+}
+
+/** Whether it is as a preparation has left it that failed. */
+export const isOrphaned = (native: HostConnection, name: string, value: string): boolean => {
+  const top = layerOf(native, name)
+  return top !== undefined && isOrphan(top) && isSameValue(top.value, value)
 }
 
 interface Wanted {
@@ -159,7 +168,7 @@ export const hold = (
 }
 
 const without = ({ layers }: State, { layer }: Hold): readonly Layer[] =>
-  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer)
+  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer && !isOrphan(each))
 
 /** Only settings are remembered when nobody wants them any more, for persist(). */
 const isSetting = (name: string): boolean => name.startsWith('net.')
@@ -226,4 +235,10 @@ export const leave = (native: HostConnection, name: string, held: Hold): void =>
   const state = stateOf(native, name)
   const value = state.layers.at(-1)?.value ?? held.layer.value
   settle(native, name, held, [...without(state, held), found(value)], value)
+}
+
+/** Lets go of what should be put back and is not; whoever wants it next, and is undone, does that. */
+export const orphan = ({ layer, holder }: Hold): void => {
+  layer.holders.delete(holder)
+  if (layer.holders.size === 0) layer.isWanted = false
 }

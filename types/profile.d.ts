@@ -82,7 +82,8 @@ export interface Preparation extends AsyncDisposable {
    * that VIP does. Preparing the same once more is no other preparation.
    *
    * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
-   * and what hides a VIP that could not be deleted.
+   * and what hides a VIP that could not be deleted. What a preparation that failed could not put back
+   * is put back by the next one that needs the same, once that is undone.
    *
    * What was there before is only in the process's memory. When it is killed, the way back is lost: the
    * next preparation finds everything as it should be, and its `undo()` puts nothing of it back.
@@ -92,7 +93,7 @@ export interface Preparation extends AsyncDisposable {
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
-  /** Put back as it was; also what a preparation that was undone earlier left to this one. */
+  /** Put back as it was; also what a preparation that was undone earlier, or failed, left to this one. */
   readonly restored: readonly HostChange[]
   /**
    * Left alone, because somebody else changed or removed it meanwhile, or needs it: another
