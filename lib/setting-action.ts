@@ -14,6 +14,7 @@ export interface SettingWanting {
   readonly after: string
   /** Not what will merely do. */
   readonly isWanted: boolean
+  readonly mayVanish?: boolean
   readonly why: string
 }
 

@@ -17,6 +17,8 @@ export interface Wanting {
   readonly after: string
   /** Whether persist() writes it. */
   readonly isWanted: boolean
+  /** Nobody named its device, which may be gone by the time. */
+  readonly mayVanish?: boolean
   readonly changeOf: (before: string, after: string) => HostChange
 }
 
@@ -33,7 +35,7 @@ interface WantedAction extends Action {
 
 /** Makes a thing what it should be unless it is, and keeps it so until it is undone. */
 export const wantedAction = (
-  { name, before, after, isWanted, changeOf }: Wanting,
+  { name, before, after, isWanted, mayVanish = false, changeOf }: Wanting,
   { read, put, putBack }: Means,
 ): WantedAction => {
   const changes = before === after ? [] : [changeOf(before, after)]
@@ -46,7 +48,9 @@ export const wantedAction = (
       if (before !== after) await put(native)
     } catch (error) {
       if (isUnknown(error)) take()
-      throw error
+      if (!mayVanish || !isGone(error)) throw error
+      changes.length = 0
+      return
     }
     take()
   }

@@ -124,7 +124,8 @@ export interface DirectorProfile {
   readonly vip?: string | readonly string[] | undefined
   /**
    * The device or devices on which packets of clients and real servers arrive, the clients' first.
-   * Without it `rp_filter` stays as it is, and `nat` turns redirects off on every device.
+   * Without it `rp_filter` stays as it is, and `nat` turns redirects off on every device that is
+   * still there by then.
    */
   readonly device?: string | readonly string[] | undefined
   /** Of `nat`, without a VIP: the family of its virtual services. Default: those of the VIPs, else `'ipv4'`. */
