@@ -6,12 +6,12 @@ import type { Address } from './address.js'
 import { checkAnnouncements } from './announce.js'
 import { devicePath } from './device-setting.js'
 import { errorFor } from './errors.js'
-import { haveVips } from './link-steps.js'
-import { devicesOr, forward, looseReversePath, settings } from './setting-steps.js'
+import { forward, looseReversePath, settings, wishOfEach } from './setting-steps.js'
 import type { Wish } from './setting-steps.js'
 import { readSetting } from './sysctl.js'
 import type { Step } from './trail.js'
 import { vipOn } from './vip.js'
+import { haveVips } from './vip-steps.js'
 import {
   orDefault,
   takeAddress,
@@ -125,11 +125,13 @@ const believesRouters =
 
 const noRedirects =
   (devices: readonly string[]) =>
-  async (native: Parameters<Step>[0]): Promise<Wish[]> =>
-    ['all', ...(await devicesOr(native, devices))].map((device) => ({
+  async (native: Parameters<Step>[0]): Promise<Wish[]> => {
+    const wishOf = (device: string): Wish => ({
       setting: devicePath('ipv4', device, 'send_redirects'),
       value: '0',
-    }))
+    })
+    return [wishOf('all'), ...(await wishOfEach(native, devices, wishOf))]
+  }
 
 const routerSteps = ({ families, devices }: Director): Step[] => [
   ...(families.includes('ipv6')

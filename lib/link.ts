@@ -64,13 +64,18 @@ export interface TunnelDevice {
   readonly parent?: string
 }
 
-/** Creates a device, or finds that loading its module did; it is down then. */
+/**
+ * Creates a device, or finds that loading its module did; it is down then. A module makes none that
+ * has a parent, so that somebody else did if that is there.
+ */
 export const createLink = async (
   native: HostConnection,
-  { device, kind, parent = '' }: TunnelDevice,
+  { device, kind, parent }: TunnelDevice,
 ): Promise<void> => {
-  const failure = await native.changeLink(1, device, kind, parent).catch(failureOfRejection)
-  if (!failure || (failure.stage === Stage.kernel && failure.errno === EEXIST)) return
+  const failure = await native.changeLink(1, device, kind, parent ?? '').catch(failureOfRejection)
+  if (!failure) return
+  const isThere = failure.stage === Stage.kernel && failure.errno === EEXIST
+  if (isThere && parent === undefined) return
   throw errorFor(failure, {
     command: 'RTM_NEWLINK',
     what: () => `create the network device ${device} of kind ${kind}`,

@@ -215,6 +215,8 @@ const meanings: Readonly<
     }),
   },
   RTM_NEWLINK: {
+    [EEXIST]: () =>
+      refused('somebody else has this device, or another one that takes the same packets', 'host'),
     [EOPNOTSUPP]: () =>
       refused(
         'this kernel has no devices of this kind, and could not load their module; install or load it',

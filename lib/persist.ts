@@ -2,8 +2,8 @@
 
 import { IpvsError } from './errors.js'
 import { isAbsence, readText, replaceFile } from './file.js'
-import { isSameValue, settingRecords } from './setting-wants.js'
-import type { SettingRecord } from './setting-wants.js'
+import { isSameValue, settingRecords } from './wants.js'
+import type { SettingRecord } from './wants.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
 import type { PersistedSettings, SysctlValue } from '../types/settings.js'

@@ -3,7 +3,7 @@
 import type { Address } from './address.js'
 import { takeTunnel } from './destination.js'
 import type { TunnelDevice } from './link.js'
-import { bringUp, createTunnelDevice, haveVips, openGuePort } from './link-steps.js'
+import { bringUp, createTunnelDevice, openGuePort } from './link-steps.js'
 import { hideFromArp, noReversePath } from './setting-steps.js'
 import type { Step } from './trail.js'
 import {
@@ -16,6 +16,7 @@ import {
   wrongType,
   wrongValue,
 } from './validate.js'
+import { haveVips } from './vip-steps.js'
 import type { Tunnel } from '../types/destination.js'
 import type { Family } from '../types/service.js'
 

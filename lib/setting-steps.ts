@@ -5,7 +5,7 @@ import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
 import { settingAction, settingChange } from './setting-action.js'
 import type { Writer } from './setting-action.js'
-import { isHeld, notePutBack } from './setting-wants.js'
+import { isHeld, notePutBack } from './wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
@@ -20,6 +20,21 @@ export interface Wish {
   readonly value: string
   /** Values that will do as well. */
   readonly orElse?: (current: string) => boolean
+  /** Nobody named its device: without it there is nothing to wish for. */
+  readonly mayVanish?: boolean
+}
+
+/** Undefined when it is gone. */
+const readUnlessGone = async (
+  native: HostConnection,
+  setting: SettingPath,
+): Promise<string | undefined> => {
+  try {
+    return await readDeviceSetting(native, setting)
+  } catch (error) {
+    if (!isGone(error)) throw error
+    return undefined
+  }
 }
 
 /** Writes settings that are not yet as wished, and keeps them so. */
@@ -27,13 +42,15 @@ export const settings =
   (why: string, wishes: readonly Wish[] | ((native: HostConnection) => Promise<Wish[]>)): Step =>
   async (native) => {
     const actions: Action[] = []
-    for (const { setting, value, orElse } of typeof wishes === 'function'
+    for (const { setting, value, orElse, mayVanish = false } of typeof wishes === 'function'
       ? await wishes(native)
       : wishes) {
-      const before = await readDeviceSetting(native, setting)
+      const read = mayVanish ? readUnlessGone : readDeviceSetting
+      const before = await read(native, setting)
+      if (before === undefined) continue
       const isWanted = before === value || orElse?.(before) !== true
       const after = isWanted ? value : before
-      actions.push(settingAction({ setting, before, after, isWanted, why }))
+      actions.push(settingAction({ setting, before, after, isWanted, mayVanish, why }))
     }
     return actions
   }
@@ -82,6 +99,7 @@ export const noReversePath = (why: string, tunnel: string): Step =>
       ...filterOf(device),
       value: String(all),
       orElse: (own: string) => Number(own) >= all,
+      mayVanish: true,
     }))
     return [...kept, ...off]
   })
@@ -95,7 +113,7 @@ const strictOnes = async (
     native,
     devices.map((device) => filterOf(device).setting),
   )
-  return Array.from(values, ([setting, value]) => ({ setting, value })).filter(
+  return Array.from(values, ([setting, value]) => ({ setting, value, mayVanish: true })).filter(
     ({ value }) => value !== '0',
   )
 }
@@ -104,14 +122,16 @@ const filterOf = (device: string): Pick<Wish, 'setting'> => ({
   setting: devicePath('ipv4', device, 'rp_filter'),
 })
 
-/** The devices' names, or those of all devices but `lo`. */
-export const devicesOr = async (
+/** A wish of each of the devices, or of all that there are but `lo`. */
+export const wishOfEach = async (
   native: HostConnection,
   devices: readonly string[],
-): Promise<readonly string[]> =>
-  devices.length > 0
-    ? devices
-    : (await listLinks(native)).map(({ device }) => device).filter((device) => device !== 'lo')
+  wishOf: (device: string) => Wish,
+): Promise<readonly Wish[]> => {
+  if (devices.length > 0) return devices.map(wishOf)
+  const all = (await listLinks(native)).filter(({ device }) => device !== 'lo')
+  return all.map(({ device }) => ({ ...wishOf(device), mayVanish: true }))
+}
 
 const switches: Readonly<Record<Family, SettingPath>> = {
   ipv4: ['ipv4', 'ip_forward'],
@@ -136,12 +156,9 @@ const readAll = async (
 ): Promise<Map<SettingPath, string>> => {
   const values = new Map<SettingPath, string>()
   for (const path of paths) {
-    try {
-      values.set(path, await readDeviceSetting(native, path))
-    } catch (error) {
-      // A device without this family, or one that has gone.
-      if (!isGone(error)) throw error
-    }
+    const value = await readUnlessGone(native, path)
+    // A device without this family, or one that has gone.
+    if (value !== undefined) values.set(path, value)
   }
   return values
 }
@@ -162,7 +179,11 @@ const putBackAll = async (
     const isOurs = value === own && !isHeld(native, nameSetting(path), value)
     if (!isOurs) left.push(settingChange(path, old, own, why))
     const next = isOurs ? old : value
-    await putSetting(native, path, next)
+    try {
+      await putSetting(native, path, next)
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
     notePutBack(native, nameSetting(path), next)
   }
   return left
@@ -182,10 +203,11 @@ const switchWriter = (setting: SettingPath, why: string, family: Family): Writer
         made = await readAll(native, [...before.keys()])
       }
     },
-    putBack: async (native, value) => {
+    putBack: async (native, change) => {
       const current = await readAll(native, [...before.keys()])
-      await putSetting(native, setting, value)
-      return putBackAll(native, before, made, current, why)
+      await putSetting(native, setting, change.before)
+      const left = await putBackAll(native, before, made, current, why)
+      return { restored: [change], left }
     },
   }
 }

@@ -4,7 +4,7 @@ import { release } from 'node:os'
 
 import { E2BIG, ENOENT } from './errno.js'
 import { errorFor, IpvsError, isUnknown, retold } from './errors.js'
-import { isSameValue } from './setting-wants.js'
+import { isSameValue } from './wants.js'
 import { nameSetting, noteSetting, putSetting, takeSettingValue } from './sysctl.js'
 import { takeBoolean, takeInteger, takeObject, wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'

@@ -3,7 +3,7 @@
 import { errorFor } from './errors.js'
 import type { KnownFailure } from './errors.js'
 import { failureOfRejection } from './rejection.js'
-import { noteAsked } from './setting-wants.js'
+import { noteAsked } from './wants.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
 

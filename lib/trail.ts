@@ -1,6 +1,6 @@
 // Carrying out a profile's steps, and the way back.
 
-import { abortError, IpvsError, isUnknown } from './errors.js'
+import { abortError, IpvsError } from './errors.js'
 import type { HostConnection } from '../types/addon.js'
 import type { HostChange, Preparation, UndoReport } from '../types/profile.js'
 
@@ -24,34 +24,14 @@ export interface Action {
   readonly role?: 'vip' | 'hides-vip'
   /** Of what hides a VIP that stays: lets it be, for good. */
   readonly leave?: (native: HostConnection) => void
+  /** Lets it be until another preparation wants the same, and is undone. */
+  readonly orphan?: () => void
 }
 
 /** What became of an action that was undone. */
 export interface Undone extends UndoReport {
-  /** Somebody else has the VIP now. */
-  readonly vipStays?: boolean
-}
-
-/** Of one change: what failed is undone only when it may have been made. */
-export const singleAction = (
-  change: HostChange,
-  make: (native: HostConnection) => Promise<void>,
-  undo: (native: HostConnection) => Promise<Undone>,
-): Action => {
-  let mayBeMade = false
-  return {
-    changes: [change],
-    apply: async (native) => {
-      try {
-        await make(native)
-        mayBeMade = true
-      } catch (error) {
-        mayBeMade = isUnknown(error)
-        throw error
-      }
-    },
-    undo: async (native) => (mayBeMade ? undo(native) : { restored: [], left: [] }),
-  }
+  /** Somebody else has the VIP now, or a preparation that failed could not delete its own. */
+  readonly vip?: 'stays' | 'orphaned' | undefined
 }
 
 /** Answers what is still to be done: nothing when everything is as it should be. */
@@ -82,16 +62,16 @@ class Trail {
   async undo(native: HostConnection): Promise<UndoReport> {
     const failed: Action[] = []
     const failures: unknown[] = []
-    let vip: 'gone' | 'stays' | 'failed' = 'gone'
+    let vip: 'gone' | 'stays' | 'orphaned' | 'failed' = 'gone'
     for (const action of this.#actions.toReversed()) {
-      if (action.role === 'hides-vip' && vip === 'failed') {
+      const hides = action.role === 'hides-vip'
+      if (hides && vip === 'failed') {
         failed.unshift(action)
         continue
       }
       try {
-        const isLeft = action.role === 'hides-vip' && vip === 'stays'
-        const stays = isLeft ? this.#leave(native, action) : await this.#takeBack(native, action)
-        if (stays) vip = 'stays'
+        if (hides && vip !== 'gone') this.#leave(native, action, vip === 'stays')
+        else vip = (await this.#takeBack(native, action)) ?? vip
       } catch (error) {
         if (action.role === 'vip') vip = 'failed'
         failed.unshift(action)
@@ -105,29 +85,35 @@ class Trail {
     return { restored: [...this.#restored], left: [...this.#left] }
   }
 
-  /** Answers whether a VIP stays. */
-  async #takeBack(native: HostConnection, action: Action): Promise<boolean> {
+  /** What could not be taken back is left to whoever wants the same next. */
+  orphan(): void {
+    for (const action of this.#actions) action.orphan?.()
+  }
+
+  /** Answers why a VIP is still there. */
+  async #takeBack(native: HostConnection, action: Action): Promise<Undone['vip']> {
     try {
-      const { restored, left, vipStays = false } = await action.undo(native)
+      const { restored, left, vip } = await action.undo(native)
       this.#restored.push(...restored)
       this.#left.push(...left)
-      return vipStays
+      return vip
     } catch (error) {
       if (!isGone(error)) throw error
       this.#left.push(...action.changes)
-      return false
+      return undefined
     }
   }
 
-  #leave(native: HostConnection, action: Action): boolean {
-    action.leave?.(native)
+  #leave(native: HostConnection, action: Action, isForGood: boolean): void {
+    if (isForGood) action.leave?.(native)
+    else action.orphan?.()
     this.#left.push(...action.changes)
-    return true
   }
 }
 
 const abandon = async (native: HostConnection, trail: Trail, error: unknown): Promise<never> => {
   await trail.undo(native).catch((undoError: unknown) => {
+    trail.orphan()
     throw new AggregateError(
       [error, undoError],
       'The preparation failed, and not everything could be put back as it was',

@@ -120,7 +120,7 @@ export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
 
 type Place = Pick<HostAddress, 'address' | 'prefixLength' | 'device'>
 
-const nameVip = ({ address, prefixLength, device }: Place): string =>
+export const nameVip = ({ address, prefixLength, device }: Place): string =>
   `${address}/${prefixLength} on ${device}`
 
 /** The kernel tells addresses apart by this. */

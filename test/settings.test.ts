@@ -11,7 +11,7 @@ import {
   setIpvsSettings,
   takeIpvsSettingChanges,
 } from '#lib/settings'
-import { settingRecords } from '#lib/setting-wants'
+import { settingRecords } from '#lib/wants'
 
 type Native = Parameters<typeof setIpvsSettings>[0]
 

@@ -4,19 +4,18 @@
 import t from 'tap'
 import type { Test } from 'tap'
 
-import { openHost } from 'ipvs-netlink'
 import type { Host } from 'ipvs-netlink'
 import { bringUp } from '#lib/link-steps'
-import { loadAddon } from '#lib/native'
 import { recordFormat } from '#lib/records'
 import { forward } from '#lib/setting-steps'
 import { prepare } from '#lib/trail'
 import { limit } from './fixtures/limits.js'
 import { makeNamespace } from './fixtures/namespace.js'
+import { openThrough, withCalls } from './fixtures/through.js'
+import type { Native } from './fixtures/through.js'
 
 t.setTimeout(limit(120_000))
 
-type Native = Parameters<typeof prepare>[0]
 type Failure = Awaited<ReturnType<Native['writeSetting']>>
 
 const unknown = 'ERR_IPVS_OUTCOME_UNKNOWN'
@@ -80,19 +79,13 @@ class Losses {
   }
 
   over(native: Native): Native {
-    const calls: Partial<Native> = {
+    return withCalls(native, {
       writeSetting: (...given) => this.#change(() => native.writeSetting(...given)),
       changeLink: (...given) => this.#change(() => native.changeLink(...given)),
       changeGuePort: (...given) => this.#change(() => native.changeGuePort(...given)),
       changeAddresses: (changes) => this.#changeAddresses(native, changes),
       readSetting: async (...given) =>
         this.isBlind ? { failure: noThread, value: '' } : native.readSetting(...given),
-    }
-    return new Proxy(native, {
-      get: (_, name) => {
-        const value: unknown = Reflect.get(name in calls ? calls : native, name)
-        return typeof value === 'function' ? (value.bind(native) as unknown) : value
-      },
     })
   }
 }
@@ -110,16 +103,8 @@ interface Bed {
 const makeBed = async (t: Test): Promise<Bed> => {
   const { netns, inside } = makeNamespace(t)
   inside('ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1')
-  const addon = loadAddon() as { HostConnection: new (netns: string, silence: number) => Native }
-  const { HostConnection } = addon
   const losses = new Losses()
-  addon.HostConnection = function Lossy(netns: string, silence: number) {
-    return losses.over(new HostConnection(netns, silence))
-  } as never
-  const host = await openHost({ netns })
-  const native = new addon.HostConnection(netns, 1000)
-  addon.HostConnection = HostConnection
-  await native.open()
+  const { host, native } = await openThrough(netns, (each) => losses.over(each))
   t.teardown(async () => {
     await host.close()
     native.close()

@@ -76,12 +76,14 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
-   * left alone. So is a setting that a call on the same {@link Host} asked for, or that another
-   * preparation of it needs: the last one to be undone puts it back, in whatever order. What hides a
-   * VIP from ARP stays while that VIP does. Preparing the same once more is no other preparation.
+   * left alone. So is a setting that a call on the same {@link Host} asked for, and a setting, VIP,
+   * device or port that another preparation of it needs: the last one to be undone puts it back, in
+   * whatever order. What was there before all of them stays. What hides a VIP from ARP stays while
+   * that VIP does. Preparing the same once more is no other preparation.
    *
    * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
-   * and what hides a VIP that could not be deleted.
+   * and what hides a VIP that could not be deleted. What a preparation that failed could not put back
+   * is put back by the next one that needs the same, once that is undone.
    *
    * What was there before is only in the process's memory. When it is killed, the way back is lost: the
    * next preparation finds everything as it should be, and its `undo()` puts nothing of it back.
@@ -91,7 +93,7 @@ export interface Preparation extends AsyncDisposable {
 
 /** What {@link Preparation.undo} did. */
 export interface UndoReport {
-  /** Put back as it was; also settings that a preparation that was undone earlier left to this one. */
+  /** Put back as it was; also what a preparation that was undone earlier, or failed, left to this one. */
   readonly restored: readonly HostChange[]
   /**
    * Left alone, because somebody else changed or removed it meanwhile, or needs it: another
@@ -122,7 +124,8 @@ export interface DirectorProfile {
   readonly vip?: string | readonly string[] | undefined
   /**
    * The device or devices on which packets of clients and real servers arrive, the clients' first.
-   * Without it `rp_filter` stays as it is, and `nat` turns redirects off on every device.
+   * Without it `rp_filter` stays as it is, and `nat` turns redirects off on every device that is
+   * still there by then.
    */
   readonly device?: string | readonly string[] | undefined
   /** Of `nat`, without a VIP: the family of its virtual services. Default: those of the VIPs, else `'ipv4'`. */
@@ -180,7 +183,9 @@ export interface TunRealServerProfile {
   /**
    * As the director's destination has it. Default `{ type: 'ipip' }`. The outer packets
    * are of the VIP's family. The devices are `tunl0` and `ip6tnl0` (ipip and gue), `gre0` and
-   * `ip6gre0`; for gre with checksums `ipvs-gre` and `ipvs-gre6`, which are created.
+   * `ip6gre0`; for gre with checksums `ipvs-gre` and `ipvs-gre6`, which are created for the first of
+   * `device`. One that is there is taken to be for it, unless a preparation of this {@link Host} made
+   * it for another: `ERR_HOST_REFUSED`.
    */
   readonly tunnel?: Tunnel | undefined
 }

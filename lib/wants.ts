@@ -1,9 +1,12 @@
-// Who wants a kernel setting to be what: the calls of a handle, its preparations, and what was found
-// in between, which is somebody else's. A setting that a preparation lets go of stays as long as
-// anybody else wants it so, and is at last what it was before, in whatever order they let go.
+// Who wants something to be what: the calls of a handle, its preparations, and what was found in
+// between, which is somebody else's. What a preparation lets go of stays as long as anybody else wants
+// it so, and is at last what it was before, in whatever order they let go.
+//
+// It is about kernel settings, and about addresses, devices and ports, whose values are that they are
+// there or not. Each has a name; that of a setting begins with `net.`.
 
 import type { HostConnection } from '../types/addon.js'
-import type { SysctlChange } from '../types/profile.js'
+import type { HostChange, UndoReport } from '../types/profile.js'
 
 /** Whether the kernel would read the same from both, which differ in blanks at most. */
 export const isSameValue = (one: string, other: string): boolean =>
@@ -17,28 +20,30 @@ export interface SettingRecord {
   readonly isPutBack: boolean
 }
 
-/** Writes a value that was there before; answers what it had to leave. */
-export type PutBack = (native: HostConnection, value: string) => Promise<readonly SysctlChange[]>
+/** Makes it what it was before the change. */
+export type PutBack = (native: HostConnection, change: HostChange) => Promise<UndoReport>
 
 interface Layer {
   readonly kind: 'found' | 'asked' | 'held'
   readonly value: string
   /** Whether it is persisted; not what will merely do. */
   isWanted: boolean
-  /** The preparations that hold it. */
+  /** It was not so, but a preparation made it so. */
+  readonly isMade: boolean
+  /** The preparations that hold it. None is left of what one held that failed, and could not undo. */
   readonly holders: Set<string>
 }
 
 interface State {
-  /** The last one is what the setting is, unless somebody else changed it since. */
+  /** The last one is what it is, unless somebody else changed it since. */
   layers: readonly Layer[]
   /** What it was when the last one let go of it. */
   putBack?: string
-  /** How it is put back, where that is more than writing it. */
+  /** How it is put back by whoever is the last. */
   restore?: PutBack | undefined
 }
 
-/** What a preparation has of a setting. */
+/** What a preparation holds. */
 export interface Hold {
   readonly layer: Layer
   readonly holder: string
@@ -73,8 +78,12 @@ const found = (value: string): Layer => ({
   kind: 'found',
   value,
   isWanted: false,
+  isMade: false,
   holders: new Set(),
 })
+
+/** Left by a preparation that failed; it is put back along with whatever is above it. */
+const isOrphan = ({ kind, holders }: Layer): boolean => kind === 'held' && holders.size === 0
 
 /** Of values that were found one after the other, the last. */
 const withoutOldFound = (layers: readonly Layer[]): Layer[] =>
@@ -91,7 +100,7 @@ const see = (state: State, current: string): void => {
 export const noteAsked = (native: HostConnection, name: string, value: string): void => {
   const state = stateOf(native, name)
   const others = state.layers.filter(({ kind }) => kind !== 'asked')
-  const asked: Layer = { kind: 'asked', value, isWanted: true, holders: new Set() }
+  const asked: Layer = { ...found(value), kind: 'asked', isWanted: true }
   state.layers = withoutOldFound([...others, asked])
 }
 
@@ -100,10 +109,26 @@ export const notePutBack = (native: HostConnection, name: string, value: string)
   stateOf(native, name).putBack = value
 }
 
-/** Whether anybody wants the setting to be as it is. */
+/** What it is as far as the handle has made it so, or wants it; undefined if it was only found. */
+const layerOf = (native: HostConnection, name: string): Layer | undefined => {
+  const top = states.get(native)?.get(name)?.layers.at(-1)
+  return top?.kind === 'found' ? undefined : top
+}
+
+/** The value that a preparation holds, or has left when it failed. */
+export const heldValue = (native: HostConnection, name: string): string | undefined =>
+  layerOf(native, name)?.value
+
+/** Whether anybody wants it to be as it is. */
 export const isHeld = (native: HostConnection, name: string, value: string): boolean => {
-  const top = stateOf(native, name).layers.at(-1)
-  return top !== undefined && top.kind !== 'found' && isSameValue(top.value, value)
+  const top = layerOf(native, name)
+  return top !== undefined && !isOrphan(top) && isSameValue(top.value, value)
+}
+
+/** Whether it is as a preparation has left it that failed. */
+export const isOrphaned = (native: HostConnection, name: string, value: string): boolean => {
+  const top = layerOf(native, name)
+  return top !== undefined && isOrphan(top) && isSameValue(top.value, value)
 }
 
 interface Wanted {
@@ -114,10 +139,10 @@ interface Wanted {
 }
 
 /**
- * A preparation wants a setting. Undefined when it holds it already: preparing the same again takes
+ * A preparation wants something. Undefined when it holds that already: preparing the same again takes
  * no more than one to undo.
  */
-export const holdSetting = (
+export const hold = (
   native: HostConnection,
   name: string,
   holder: string,
@@ -135,31 +160,38 @@ export const holdSetting = (
       return { layer: top, holder }
     }
   }
-  const layer: Layer = { kind: 'held', value, isWanted, holders: new Set([holder]) }
+  const isMade = before !== value
+  const layer: Layer = { kind: 'held', value, isWanted, isMade, holders: new Set([holder]) }
   state.layers = [...state.layers, layer]
-  if (before !== value) state.restore = restore
+  if (isMade) state.restore = restore
   return { layer, holder }
 }
 
 const without = ({ layers }: State, { layer }: Hold): readonly Layer[] =>
-  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer)
+  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer && !isOrphan(each))
+
+/** Only settings are remembered when nobody wants them any more, for persist(). */
+const isSetting = (name: string): boolean => name.startsWith('net.')
 
 /** Keeps what others want; `last` is for persist() what it was when nobody wants it. */
 const settle = (
-  state: State,
+  native: HostConnection,
+  name: string,
   { layer, holder }: Hold,
   rest: readonly Layer[],
   last: string | undefined,
 ): void => {
+  const state = stateOf(native, name)
   layer.holders.delete(holder)
   state.layers = withoutOldFound(rest)
   if (rest.some(({ kind }) => kind !== 'found')) return
   state.layers = []
   state.restore = undefined
   if (last !== undefined) state.putBack = last
+  if (!isSetting(name)) states.get(native)?.delete(name)
 }
 
-/** What letting go of a setting leads to. */
+/** What letting go leads to. */
 interface Release {
   /** What it is to be then. */
   readonly target: string
@@ -170,38 +202,43 @@ interface Release {
   readonly done: () => void
 }
 
-/** Lets go of a setting that is `current` now. */
-export const releaseSetting = (
+/** Lets go of what is `current` now. */
+export const release = (
   native: HostConnection,
   name: string,
-  hold: Hold,
+  held: Hold,
   current: string,
 ): Release => {
   const state = stateOf(native, name)
   see(state, current)
-  const rest = without(state, hold)
+  const rest = without(state, held)
   const target = rest.at(-1)?.value ?? current
-  const above = state.layers.slice(state.layers.indexOf(hold.layer) + 1)
+  const above = state.layers.slice(state.layers.indexOf(held.layer) + 1)
   const isOverruled = above.some(({ kind }) => kind === 'found')
   const isKept = isSameValue(target, current)
   return {
     target,
     isKept,
     restore: state.restore,
-    done: () => settle(state, hold, rest, isOverruled || !isKept ? target : undefined),
+    done: () => settle(native, name, held, rest, isOverruled || !isKept ? target : undefined),
   }
 }
 
-/** Lets go of a setting that is gone with its device. */
-export const forgetSetting = (native: HostConnection, name: string, hold: Hold): void => {
-  const state = stateOf(native, name)
-  const rest = without(state, hold)
-  settle(state, hold, rest, rest.at(-1)?.value)
+/** Lets go of what is gone with its device. */
+export const forget = (native: HostConnection, name: string, held: Hold): void => {
+  const rest = without(stateOf(native, name), held)
+  settle(native, name, held, rest, rest.at(-1)?.value)
 }
 
-/** Lets go of a setting that stays as it is for good, for somebody else. */
-export const leaveSetting = (native: HostConnection, name: string, hold: Hold): void => {
+/** Lets go of what stays as it is for good, for somebody else. */
+export const leave = (native: HostConnection, name: string, held: Hold): void => {
   const state = stateOf(native, name)
-  const value = state.layers.at(-1)?.value ?? hold.layer.value
-  settle(state, hold, [...without(state, hold), found(value)], value)
+  const value = state.layers.at(-1)?.value ?? held.layer.value
+  settle(native, name, held, [...without(state, held), found(value)], value)
+}
+
+/** Lets go of what should be put back and is not; whoever wants it next, and is undone, does that. */
+export const orphan = ({ layer, holder }: Hold): void => {
+  layer.holders.delete(holder)
+  if (layer.holders.size === 0) layer.isWanted = false
 }
