@@ -1,5 +1,6 @@
 // Desired state: read, compare, change, and again where somebody else was quicker.
 
+import { copyDesired } from './desired-copy.js'
 import { nameDestination, takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
 import { retold } from './errors.js'
@@ -7,6 +8,7 @@ import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
 import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
 import { nameService } from './service.js'
+import { stepInTurns } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
 import type {
   Applied,
@@ -44,7 +46,7 @@ interface Request {
   readonly signal: AbortSignal | undefined
 }
 
-const take = (desired: unknown, given: unknown): Request => {
+const take = async (desired: unknown, given: unknown): Promise<Request> => {
   const options = takeOptions(given, ['prune', 'owns', 'keepWeights'])
   const prune = takeBoolean(orDefault(options['prune'], false), 'options.prune')
   const { owns, keepWeights } = options
@@ -54,7 +56,7 @@ const take = (desired: unknown, given: unknown): Request => {
       ? takePredicate(keepWeights, 'options.keepWeights')
       : takeBoolean(orDefault(keepWeights, false), 'options.keepWeights')
   return {
-    declared: takeDesired(desired),
+    declared: await stepInTurns(takeDesired(copyDesired(desired))),
     scope: {
       removes: (service) => prune && isOurs(service),
       keepsWeight: typeof keeps === 'function' ? keeps : () => keeps,
@@ -66,14 +68,15 @@ const take = (desired: unknown, given: unknown): Request => {
 const changesFor = async (
   ipvs: Ipvs,
   { declared, scope, signal }: Request,
-): Promise<PlannedChange[]> => planChanges(declared, await ipvs.snapshot({ signal }), scope)
+): Promise<PlannedChange[]> =>
+  stepInTurns(planChanges(declared, await ipvs.snapshot({ signal }), scope))
 
 /** The operations that make a desired state of the table. */
 export const plan = async (
   ipvs: Ipvs,
   desired: unknown,
   options: DesiredStateOptions | undefined,
-): Promise<Plan> => ({ changes: await changesFor(ipvs, take(desired, options)) })
+): Promise<Plan> => ({ changes: await changesFor(ipvs, await take(desired, options)) })
 
 /** What a change is about: the same in every round. */
 const subjectOf = (change: PlannedChange): string => {
@@ -115,12 +118,13 @@ const carryOut = async (
 ): Promise<Round> => {
   const removals = planned.filter(isRemoval)
   const others = planned.filter((change) => !isRemoval(change))
-  const awaited = awaitedAmong([...others, ...refused.map(({ change }) => change)], (each) => each)
+  const replacing = [...others, ...refused.map(({ change }) => change)]
+  const awaited = await stepInTurns(awaitedAmong(replacing, (each) => each))
   if (!removals.some(awaited)) {
     return { failed: await send(ipvs, planned, made, signal), held: [] }
   }
   const failed = await send(ipvs, others, made, signal)
-  const failureOf = awaitedAmong([...refused, ...failed], ({ change }) => change)
+  const failureOf = await stepInTurns(awaitedAmong([...refused, ...failed], ({ change }) => change))
   const held: FailedChange[] = []
   const free = removals.filter((change) => {
     const failure = failureOf(change)
@@ -140,8 +144,9 @@ const makeRounds = async (
   const refused = new Map<string, FailedChange>()
   // What was refused is not tried again, nor what depends on it.
   const isOpen = (change: PlannedChange): boolean =>
-    !refused.has(subjectOf(change)) &&
-    !(refused.get(nameService(change.service))?.change.op === 'addService')
+    refused.size === 0 ||
+    (!refused.has(subjectOf(change)) &&
+      !(refused.get(nameService(change.service))?.change.op === 'addService'))
   for (let round = 1; ; ++round) {
     const planned = (await changesFor(ipvs, request)).filter(isOpen)
     const before = [...refused.values()]
@@ -168,7 +173,7 @@ export const apply = async (
   desired: unknown,
   options: DesiredStateOptions | undefined,
 ): Promise<Applied> => {
-  const request = take(desired, options)
+  const request = await take(desired, options)
   const changes: PlannedChange[] = []
   try {
     return await makeRounds(ipvs, request, changes)
