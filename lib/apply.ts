@@ -1,5 +1,6 @@
 // Desired state: read, compare, change, and again where somebody else was quicker.
 
+import { copyDesired } from './desired-copy.js'
 import { nameDestination, takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
 import { IpvsError, isUnknown, retold } from './errors.js'
@@ -7,6 +8,7 @@ import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
 import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
 import { nameService } from './service.js'
+import { stepInTurns } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
 import type {
   Applied,
@@ -44,7 +46,7 @@ interface Request {
   readonly signal: AbortSignal | undefined
 }
 
-const take = (desired: unknown, given: unknown): Request => {
+const take = async (desired: unknown, given: unknown): Promise<Request> => {
   const options = takeOptions(given, ['prune', 'owns', 'keepWeights'])
   const prune = takeBoolean(orDefault(options['prune'], false), 'options.prune')
   const { owns, keepWeights } = options
@@ -54,7 +56,7 @@ const take = (desired: unknown, given: unknown): Request => {
       ? takePredicate(keepWeights, 'options.keepWeights')
       : takeBoolean(orDefault(keepWeights, false), 'options.keepWeights')
   return {
-    declared: takeDesired(desired),
+    declared: await stepInTurns(takeDesired(copyDesired(desired))),
     scope: {
       removes: (service) => prune && isOurs(service),
       keepsWeight: typeof keeps === 'function' ? keeps : () => keeps,
@@ -66,14 +68,15 @@ const take = (desired: unknown, given: unknown): Request => {
 const changesFor = async (
   ipvs: Ipvs,
   { declared, scope, signal }: Request,
-): Promise<PlannedChange[]> => planChanges(declared, await ipvs.snapshot({ signal }), scope)
+): Promise<PlannedChange[]> =>
+  stepInTurns(planChanges(declared, await ipvs.snapshot({ signal }), scope))
 
 /** The operations that make a desired state of the table. */
 export const plan = async (
   ipvs: Ipvs,
   desired: unknown,
   options: DesiredStateOptions | undefined,
-): Promise<Plan> => ({ changes: await changesFor(ipvs, take(desired, options)) })
+): Promise<Plan> => ({ changes: await changesFor(ipvs, await take(desired, options)) })
 
 /** What a change is about: the same in every round. */
 const subjectOf = (change: PlannedChange): string => {
@@ -99,8 +102,9 @@ interface Progress {
 }
 
 const isOpen = ({ refused }: Progress, change: PlannedChange): boolean =>
-  !refused.has(subjectOf(change)) &&
-  refused.get(nameService(change.service))?.change.op !== 'addService'
+  refused.size === 0 ||
+  (!refused.has(subjectOf(change)) &&
+    refused.get(nameService(change.service))?.change.op !== 'addService')
 
 const madeOf = ({ sent }: Progress): PlannedChange[] =>
   sent.filter(({ isMade }) => isMade).map(({ change }) => change)
@@ -145,12 +149,11 @@ const carryOut = async (
   const removals = planned.filter(isRemoval)
   const others = planned.filter((change) => !isRemoval(change))
   const refused = Array.from(progress.refused.values(), ({ change }) => change)
-  if (!removals.some(awaitedAmong([...others, ...refused], (each) => each))) {
-    return send(ipvs, planned, progress, signal)
-  }
+  const awaited = await stepInTurns(awaitedAmong([...others, ...refused], (each) => each))
+  if (!removals.some(awaited)) return send(ipvs, planned, progress, signal)
   await send(ipvs, others, progress, signal)
   const failures = [...progress.refused.values(), ...progress.lost]
-  const failureOf = awaitedAmong(failures, ({ change }) => change)
+  const failureOf = await stepInTurns(awaitedAmong(failures, ({ change }) => change))
   const free = removals.filter((change) => {
     const failure = failureOf(change)
     if (failure) progress.held.push(heldBack(change, failure))
@@ -163,10 +166,9 @@ const attemptOf = (change: PlannedChange): string => `${change.op} ${subjectOf(c
 
 /** Of which nobody knew, and what is not to be done again: the table shows that it was made. */
 const settle = (progress: Progress, planned: readonly PlannedChange[]): void => {
-  const again = new Set(planned.map(attemptOf))
-  for (const { change, error, sent } of progress.lost) {
-    sent.isMade = isUnknown(error) && !again.has(attemptOf(change))
-  }
+  const unknown = progress.lost.filter(({ error }) => isUnknown(error))
+  const again = unknown.length > 0 ? new Set(planned.map(attemptOf)) : undefined
+  for (const { change, sent } of unknown) sent.isMade = again?.has(attemptOf(change)) === false
   progress.lost = []
   progress.held = []
 }
@@ -211,7 +213,7 @@ export const apply = async (
   desired: unknown,
   options: DesiredStateOptions | undefined,
 ): Promise<Applied> => {
-  const request = take(desired, options)
+  const request = await take(desired, options)
   const progress: Progress = { sent: [], refused: new Map(), lost: [], held: [] }
   try {
     await makeRounds(ipvs, request, progress)

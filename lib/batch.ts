@@ -6,9 +6,10 @@ import { encodeOne, Group } from './group.js'
 import { withSignal } from './handle.js'
 import type { Handle } from './handle.js'
 import type { Missing } from './meanings.js'
-import { isAmbiguous, missingAfter, schedulerProbe } from './probe.js'
+import { missingAfter, schedulerInDoubt, schedulerProbe } from './probe.js'
 import { failureOfRejection } from './rejection.js'
-import { turnNowAndThen } from './turns.js'
+import { stepInTurns, turnNowAndThen } from './turns.js'
+import type { Steps } from './turns.js'
 import type { Connection, OutcomesReply } from '../types/addon.js'
 
 /** The records of several groups, one after the other. */
@@ -45,20 +46,33 @@ const askForScheduler = async (
   return missingAfter({ stage, errno })
 }
 
-/** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
-const askWhatIsMissing = async (native: Connection, groups: readonly Group[]): Promise<void> => {
-  let answers: Map<string, Missing | undefined> | undefined
+/** A change of which the kernel leaves open what is missing. */
+interface Doubt {
+  readonly group: Group
+  readonly index: number
+  readonly scheduler: string
+}
+
+function* findDoubts(groups: readonly Group[]): Steps<Doubt[]> {
+  const doubts: Doubt[] = []
   for (const group of groups) {
     for (const index of group.failures()) {
-      const request = group.requestAt(index)
-      if (!isAmbiguous(group.failureAt(index), request)) continue
-      const { scheduler = '' } = request
-      answers ??= new Map()
-      if (!answers.has(scheduler)) {
-        answers.set(scheduler, await askForScheduler(native, scheduler))
-      }
-      group.noteMissing(index, answers.get(scheduler))
+      yield
+      if (!group.commandAt(index).endsWith('_SERVICE')) continue
+      const failure = group.failureAt(index)
+      const scheduler = schedulerInDoubt(failure, () => group.requestAt(index))
+      if (scheduler !== undefined) doubts.push({ group, index, scheduler })
     }
+  }
+  return doubts
+}
+
+/** Where the kernel leaves open what is missing, it is asked again before anybody hears of it. */
+const askWhatIsMissing = async (native: Connection, groups: readonly Group[]): Promise<void> => {
+  const answers = new Map<string, Missing | undefined>()
+  for (const { group, index, scheduler } of await stepInTurns(findDoubts(groups))) {
+    if (!answers.has(scheduler)) answers.set(scheduler, await askForScheduler(native, scheduler))
+    group.noteMissing(index, answers.get(scheduler))
   }
 }
 
@@ -79,7 +93,7 @@ const carryOut = async (
   }
   if (!reply) return
   distribute(groups, reply)
-  await askWhatIsMissing(native, groups)
+  if (groups.some(({ hasFailed }) => hasFailed)) await askWhatIsMissing(native, groups)
 }
 
 /** The one way of a handle's changes to the kernel. */

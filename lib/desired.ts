@@ -10,6 +10,7 @@ import {
   takeServiceKey,
 } from './service.js'
 import type { ServiceIdentity } from './service.js'
+import type { Steps } from './turns.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { Properties } from './validate.js'
 import type { PlannedDestination, PlannedService } from '../types/desired.js'
@@ -59,10 +60,11 @@ const errorOf = (faults: readonly [Fault, ...Fault[]]): Fault => {
   const message =
     faults.length === 1
       ? first.message
-      : [
+      : // The engine joins a long list much more slowly.
+        faults.reduce(
+          (text, each) => `${text}\n- ${each.message}`,
           `The desired state has ${faults.length} faults:`,
-          ...faults.map((each) => each.message),
-        ].join('\n- ')
+        )
   const error = first instanceof RangeError ? new RangeError(message) : new TypeError(message)
   return Object.assign(error, { code: first.code, errors: faults })
 }
@@ -88,69 +90,69 @@ class Faults {
   }
 }
 
-/** Puts something where nothing is yet; where it was declared first, the second is a fault. */
-const putOnce = <T>(
-  seen: Map<string, { readonly path: string; readonly value: T }>,
-  name: string,
-  path: string,
-  value: T,
-): void => {
-  const other = seen.get(name)
-  if (other) throw wrongValue(path, `declared once, and ${other.path} is the same`, name)
-  seen.set(name, { path, value })
+/** What was declared so far, and where, by name. */
+class Seen<T> {
+  readonly values = new Map<string, T>()
+  readonly #paths = new Map<string, string>()
+
+  /** Where it was declared already, the second is a fault. */
+  add(name: string, path: string, value: T): void {
+    const other = this.#paths.get(name)
+    if (other !== undefined) {
+      throw wrongValue(path, `declared once, and ${other} is the same`, name)
+    }
+    this.#paths.set(name, path)
+    this.values.set(name, value)
+  }
 }
 
-const takeDestinations = (
-  value: unknown,
+const takeArray = (value: unknown, path: string): readonly unknown[] => {
+  if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
+  return value
+}
+
+function* takeDestinations(
+  all: readonly unknown[],
   path: string,
   service: ServiceIdentity,
   faults: Faults,
-): Map<string, PlannedDestination> => {
-  const seen = new Map<string, { path: string; value: PlannedDestination }>()
-  if (!Array.isArray(value)) throw wrongType(path, 'an array', value)
-  // Array.from, unlike forEach, also looks at holes.
-  Array.from(value, (each: unknown, index) =>
+): Steps<Map<string, PlannedDestination>> {
+  const seen = new Seen<PlannedDestination>()
+  // Unlike forEach, this also looks at holes.
+  for (const [index, each] of all.entries()) {
     faults.try(() => {
       const at = `${path}[${index}]`
       const { fields } = takeDestination(each, at, service)
       const destination = plannedDestination(describeDestination(fields, service.fields.family))
-      putOnce(seen, nameDestination(destination), at, destination)
-    }),
-  )
-  return new Map(Array.from(seen, ([name, { value: destination }]) => [name, destination]))
+      seen.add(nameDestination(destination), at, destination)
+    })
+    yield
+  }
+  return seen.values
 }
 
 /** Throws one error that lists the first fault of each service and destination. */
-export const takeDesired = (value: unknown): Map<string, Declared> => {
-  if (!Array.isArray(value)) throw wrongType('desired', 'an array', value)
+export function* takeDesired(value: unknown): Steps<Map<string, Declared>> {
   const faults = new Faults()
-  const seen = new Map<string, { path: string; value: Declared }>()
-  Array.from(value, (each: unknown, index) => {
+  const seen = new Seen<Declared>()
+  for (const [index, each] of takeArray(value, 'desired').entries()) {
+    yield
     const path = `[${index}]`
     const whole = faults.try(() => takeService(each, path))
     // Whatever else is wrong with it, its destinations are looked at too.
     const identity = whole ?? ignoringFaults(() => takeServiceKey(each, path))
-    if (!identity) return
-    const destinations = faults.try(() =>
-      takeDestinations(
-        (each as Properties)['destinations'],
-        `${path}.destinations`,
-        identity,
-        faults,
-      ),
-    )
-    if (!whole) return
+    if (!identity) continue
+    const at = `${path}.destinations`
+    const all = faults.try(() => takeArray((each as Properties)['destinations'], at))
+    const destinations = yield* takeDestinations(all ?? [], at, identity, faults)
+    if (!whole) continue
     const { fields } = whole
     const key = keyOfFields(fields)
-    const declared = {
-      key,
-      service: describeService(fields),
-      destinations: destinations ?? new Map<string, PlannedDestination>(),
-    }
-    faults.try(() => putOnce(seen, nameService(key), path, declared))
-  })
+    const declared = { key, service: describeService(fields), destinations }
+    faults.try(() => seen.add(nameService(key), path, declared))
+  }
   faults.end()
-  return new Map(Array.from(seen, ([name, { value: declared }]) => [name, declared]))
+  return seen.values
 }
 
 const ignoringFaults = <T>(check: () => T): T | undefined => {

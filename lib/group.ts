@@ -1,6 +1,6 @@
 // Changes that travel together: their records, and what became of them.
 
-import { commands } from './commands.js'
+import { commandOf, commands } from './commands.js'
 import type { Command } from './commands.js'
 import { DirectWriter } from './direct.js'
 import type { DirectVerb, Room } from './direct.js'
@@ -11,6 +11,7 @@ import type { Missing } from './meanings.js'
 import { operationKinds, recordFormat } from './records.js'
 import type { ConfigFields, DaemonFields, DestinationFields, ServiceFields } from './records.js'
 import { requestOf } from './requests.js'
+import type { Steps } from './turns.js'
 import type { OutcomesReply } from '../types/addon.js'
 import type { OperationOutcome } from '../types/ipvs.js'
 
@@ -253,6 +254,10 @@ export class Group implements Room {
     return requestOf(this.#memory, index * this.#size)
   }
 
+  commandAt(index: number): string {
+    return commandOf(this.#memory.word(index * this.#size))
+  }
+
   /** The error of a change, undefined when the kernel made it. */
   errorAt(index: number): IpvsError | undefined {
     const failure = this.failureAt(index)
@@ -265,19 +270,26 @@ export class Group implements Room {
     if (error) throw error
   }
 
+  /** Whether any of the changes has failed. */
+  get hasFailed(): boolean {
+    return this.#answer !== undefined
+  }
+
   /** The numbers of the changes that failed. */
-  failures(): number[] {
-    if (!this.#answer) return []
-    return Array.from({ length: this.#count }, (_, index) => index).filter(
-      (index) => this.failureAt(index) !== undefined,
-    )
+  *failures(): Generator<number> {
+    if (!this.#answer) return
+    const { pairs, first } = this.#answer
+    for (let index = 0; index < this.#count; ++index) {
+      if (pairs[2 * (first + index)] !== 0) yield index
+    }
   }
 
   /** What a batch answers. */
-  outcomes(): OperationOutcome[] {
+  *outcomes(): Steps<OperationOutcome[]> {
     const outcomes = new Array<OperationOutcome>(this.#count)
     for (let index = 0; index < this.#count; ++index) outcomes[index] = { ok: true }
     for (const index of this.failures()) {
+      yield
       const error = this.errorAt(index)
       if (error) outcomes[index] = { ok: false, error }
     }

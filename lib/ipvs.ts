@@ -19,6 +19,7 @@ import { streamTable } from './stream.js'
 import type { ReadReply } from './stream.js'
 import { keyOfFields, nameService, takeServiceKey } from './service.js'
 import { describeDaemon, describeTimeouts } from './sync.js'
+import { stepInTurns } from './turns.js'
 import { flagOf, signalOf, takeOptions, takeSignal, wrongType } from './validate.js'
 import type { Properties } from './validate.js'
 import type { Connection } from '../types/addon.js'
@@ -154,7 +155,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     this.#queue.send('batch', group, 0, signal)
     await checking
     await (signal ? this.#queue.ended(group, signal) : group.done)
-    return group.outcomes()
+    return stepInTurns(group.outcomes())
   }
 
   // The overloads of the interface say which of the two a caller gets.

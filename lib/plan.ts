@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { nameDestination, plannedDestination, plannedService } from './desired.js'
 import type { Declared } from './desired.js'
 import { nameService } from './service.js'
+import type { Steps } from './turns.js'
 import type {
   AddDestinationChange,
   DeleteDestinationChange,
@@ -47,15 +48,17 @@ const differences = <Name extends string>(
   before: Readonly<Partial<Record<Name, unknown>>>,
   after: Readonly<Partial<Record<Name, unknown>>>,
 ): string | undefined => {
-  const different = names.filter((name) => !isDeepStrictEqual(before[name], after[name]))
+  const different = names.filter(
+    (name) => before[name] !== after[name] && !isDeepStrictEqual(before[name], after[name]),
+  )
   if (different.length === 0) return undefined
   return different
     .map((name) => `${name} ${shown(before[name])} -> ${shown(after[name])}`)
     .join(', ')
 }
 
-/** The changes of one service, by the time at which they are made. */
-interface Steps {
+/** Changes, by the time at which they are made. */
+interface Moments {
   readonly first: PlannedChange[]
   readonly last: PlannedChange[]
 }
@@ -110,37 +113,37 @@ const edit = (
       }
 }
 
-const compareService = (
+function* compareService(
   { key, service: after, destinations: declared }: Declared,
   found: VirtualServerState | undefined,
   { keepsWeight }: Scope,
-): Steps => {
-  const destinations = new Map(
-    found?.destinations.map((destination) => [nameDestination(destination), destination]),
-  )
-  const additions: PlannedChange[] = []
+  { first, last }: Moments,
+): Steps<void> {
+  const destinations = new Map<string, Destination>()
+  for (const destination of found?.destinations ?? []) {
+    yield
+    destinations.set(nameDestination(destination), destination)
+  }
+  first.push(...changesOf(after, found))
   const edits: EditChange[] = []
   for (const [name, destination] of declared) {
+    yield
     const there = destinations.get(name)
     destinations.delete(name)
     if (!found || !there) {
-      additions.push(addition(key, destination))
+      first.push(addition(key, destination))
       continue
     }
     const before = plannedDestination(there)
     const change = edit(key, before, destination, keepsWeight(there, found))
     if (change) edits.push(change)
   }
-  const toZero = ({ after: { weight } }: EditChange): boolean => weight === 0
-  return {
-    first: [
-      ...changesOf(after, found),
-      ...additions,
-      // So that there is always one to schedule to.
-      ...edits.filter((each) => !toZero(each)),
-      ...edits.filter(toZero),
-    ],
-    last: Array.from(destinations.values(), (each) => deletion(key, plannedDestination(each))),
+  // So that there is always one to schedule to.
+  for (const each of edits) if (each.after.weight !== 0) first.push(each)
+  for (const each of edits) if (each.after.weight === 0) first.push(each)
+  for (const each of destinations.values()) {
+    yield
+    last.push(deletion(key, plannedDestination(each)))
   }
 }
 
@@ -170,17 +173,26 @@ const removal = (service: VirtualServerState): DeleteServiceChange => {
  * The changes in the order in which they are to be made: whatever adds, in the order of the
  * declarations, then whatever removes.
  */
-export const planChanges = (
+export function* planChanges(
   declared: ReadonlyMap<string, Declared>,
   table: readonly VirtualServerState[],
   scope: Scope,
-): PlannedChange[] => {
-  const found = new Map(table.map((service) => [nameService(service), service]))
-  const steps = Array.from(declared, ([name, each]) => compareService(each, found.get(name), scope))
-  const others = table.filter((service) => !declared.has(nameService(service)))
-  return [
-    ...steps.flatMap(({ first }) => first),
-    ...steps.flatMap(({ last }) => last),
-    ...others.filter(scope.removes).map(removal),
-  ]
+): Steps<PlannedChange[]> {
+  const found = new Map<string, VirtualServerState>()
+  for (const service of table) {
+    yield
+    found.set(nameService(service), service)
+  }
+  const moments: Moments = { first: [], last: [] }
+  for (const [name, each] of declared) {
+    yield
+    yield* compareService(each, found.get(name), scope, moments)
+  }
+  const removals: PlannedChange[] = []
+  for (const service of table) {
+    yield
+    if (declared.has(nameService(service)) || !scope.removes(service)) continue
+    removals.push(removal(service))
+  }
+  return moments.first.concat(moments.last, removals)
 }

@@ -6,12 +6,19 @@ import { Stage } from './meanings.js'
 import type { KnownFailure, Missing, Request } from './meanings.js'
 import type { ServiceFields } from './records.js'
 
-/** Whether the kernel said that a scheduler or an engine is missing, and not which of the two. */
-export const isAmbiguous = (failure: KnownFailure | undefined, request: Request): boolean =>
-  failure?.stage === Stage.kernel &&
-  failure.errno === ENOENT &&
-  request.scheduler !== undefined &&
-  request.engine !== undefined
+/**
+ * The scheduler of a change of which the kernel said that a scheduler or an engine is missing, and not
+ * which of the two; undefined when there is no such doubt. What was asked for is read only where it
+ * matters.
+ */
+export const schedulerInDoubt = (
+  failure: KnownFailure | undefined,
+  readRequest: () => Request,
+): string | undefined => {
+  if (failure?.stage !== Stage.kernel || failure.errno !== ENOENT) return undefined
+  const { scheduler, engine } = readRequest()
+  return engine === undefined ? undefined : scheduler
+}
 
 /**
  * A request that never succeeds and tells whether the kernel has a scheduler: it looks for the

@@ -3,6 +3,7 @@
 import { nameDestination } from './desired.js'
 import { IpvsError } from './errors.js'
 import { nameService } from './service.js'
+import type { Steps } from './turns.js'
 import type {
   DeleteDestinationChange,
   DeleteServiceChange,
@@ -30,16 +31,18 @@ const isAddition = (change: PlannedChange): boolean =>
  * that are added or edited. Which service takes the place of which is nowhere written, so a service
  * waits for every addition.
  */
-export const awaitedAmong = <T>(
+export function* awaitedAmong<T>(
   all: readonly T[],
   changeOf: (each: T) => PlannedChange,
-): ((removal: Removal) => T | undefined) => {
+): Steps<(removal: Removal) => T | undefined> {
   const addition = all.find((each) => isAddition(changeOf(each)))
   const placed = new Map<string, T>()
   for (const each of all) {
+    yield
     const change = changeOf(each)
+    if (!placesDestination(change)) continue
     const name = nameService(change.service)
-    if (placesDestination(change) && !placed.has(name)) placed.set(name, each)
+    if (!placed.has(name)) placed.set(name, each)
   }
   return ({ op, service }) => (op === 'deleteService' ? addition : placed.get(nameService(service)))
 }

@@ -8,6 +8,8 @@ import { badRule } from './rules_options.js'
 import { applyRules, isOther, readRules } from './rules_table.js'
 import type { Fault, Result, Rule } from './rules_table.js'
 import { inWords } from './rules_words.js'
+import { stepInTurns } from './turns.js'
+import type { Steps } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType, wrongValue } from './validate.js'
 import type { Ipvs } from '../types/ipvs.js'
 import type { IpvsErrorShape } from '../types/error.js'
@@ -63,9 +65,24 @@ const refuse = (failures: readonly Failure[], path?: string): void => {
   if (first) throw errorOf([first, ...others], path)
 }
 
+/** An error each: the stacks of many take long. */
+function* badRuleErrors(faults: readonly Fault[]): Steps<Failure[]> {
+  const failures: Failure[] = []
+  for (const fault of faults) {
+    yield
+    failures.push(badRuleError(fault))
+  }
+  return failures
+}
+
+/** Throws unless every line is a rule that makes sense. */
+const refuseFaults = async (faults: readonly Fault[], path?: string): Promise<void> => {
+  refuse(await stepInTurns(badRuleErrors(faults)), path)
+}
+
 export const saveRules = async (ipvs: Ipvs, options: unknown): Promise<string> => {
   const signal = signalOf(takeOptions(options))
-  return formatRules(await ipvs.snapshot({ consistent: true, signal }))
+  return stepInTurns(formatRules(await ipvs.snapshot({ consistent: true, signal })))
 }
 
 /** What rules name comes into being by `apply`, which knows how to do it without a gap. */
@@ -106,10 +123,11 @@ const restoreText = async (
   const clears = takeBoolean(orDefault(given['clear'], true), 'options.clear')
   const signal = signalOf(given)
   if (signal?.aborted === true) throw abortError(signal, false)
-  const { rules, faults } = readRules(text)
-  refuse(faults.map(badRuleError), path)
-  const result = applyRules(rules, clears ? undefined : await ipvs.snapshot({ signal }))
-  refuse(result.faults.map(badRuleError), path)
+  const { rules, faults } = await stepInTurns(readRules(text))
+  await refuseFaults(faults, path)
+  const table = clears ? undefined : await ipvs.snapshot({ signal })
+  const result = await stepInTurns(applyRules(rules, table))
+  await refuseFaults(result.faults, path)
   if (!result.isCleared) {
     refuse(await send(ipvs, result.rules, signal), path)
     return

@@ -3,6 +3,7 @@
 import { familyNumbers, parseAddress } from './address.js'
 import { IpvsError } from './errors.js'
 import { nameService, protocolNumbers } from './service.js'
+import type { Steps } from './turns.js'
 import type { Destination, Service, VirtualServerState } from '../types/observed.js'
 import type { Family } from '../types/service.js'
 
@@ -94,46 +95,48 @@ const refuse = (service: Service, why: string): never => {
   })
 }
 
-const checkService = (service: VirtualServerState): void => {
+function* checkService(service: VirtualServerState): Steps<void> {
   if (!('fwmark' in service) && serviceOptions[service.protocol] === undefined) {
     refuse(service, `rules cannot express the protocol ${service.protocol}`)
   }
   for (const { address, forwarding } of service.destinations) {
+    yield
     if (forwardingOptions[forwarding] !== undefined) continue
     refuse(service, `rules cannot express the forwarding '${forwarding}' of ${address}`)
   }
 }
 
-/** In the order of the first difference; what is absent counts as equal. */
-const compare = (one: readonly number[], other: readonly number[]): number => {
-  const at = one.findIndex((value, index) => value !== other[index])
-  return (one[at] ?? 0) - (other[at] ?? 0)
-}
-
-/** What is sorted by: numbers, each after those before it. */
+/** What is sorted by: a text of numbers, each a character, so that the engine compares them at once. */
 interface Sortable {
-  readonly order: readonly number[]
-  readonly text: () => string
+  readonly order: string
 }
 
 const inOrder = <T extends Sortable>(all: readonly T[]): T[] =>
-  all.toSorted((one, other) => compare(one.order, other.order))
+  all.toSorted((one, other) => (one.order < other.order ? -1 : Number(one.order > other.order)))
 
-const destinationRules = (service: VirtualServerState, key: string): string[] =>
-  inOrder(
-    service.destinations.map((destination) => {
-      const address = numeric(destination.address)
-      return {
-        order: [familyNumbers[address.family], ...address.bytes, destination.port],
-        text: () => destinationRule(destination, address, key),
-      }
-    }),
-  ).map(({ text }) => text())
+/** A line each. */
+function* destinationRules(service: VirtualServerState, key: string): Steps<string> {
+  const rules: (Sortable & { readonly text: string })[] = []
+  for (const destination of service.destinations) {
+    yield
+    const address = numeric(destination.address)
+    const { family, bytes } = address
+    const order = String.fromCharCode(familyNumbers[family], ...bytes, destination.port)
+    rules.push({ order, text: destinationRule(destination, address, key) })
+  }
+  return inOrder(rules)
+    .map(({ text }) => `${text}\n`)
+    .join('')
+}
 
-const orderOf = (service: Service): readonly number[] => {
-  if ('fwmark' in service) return [service.fwmark, familyNumbers[service.family]]
+const orderOf = (service: Service): string => {
+  if ('fwmark' in service) {
+    const { fwmark, family } = service
+    return String.fromCharCode(fwmark >>> 16, fwmark & 0xffff, familyNumbers[family])
+  }
   const { family, bytes } = numeric(service.address)
-  return [0, familyNumbers[family], protocolNumbers[service.protocol], ...bytes, service.port]
+  const protocol = protocolNumbers[service.protocol]
+  return String.fromCharCode(0, 0, familyNumbers[family], protocol, ...bytes, service.port)
 }
 
 /**
@@ -141,16 +144,17 @@ const orderOf = (service: Service): readonly number[] => {
  * fwmark (first those that have none), family, protocol number, address and port, destinations in
  * that of family, address and port.
  */
-export const formatRules = (table: readonly VirtualServerState[]): string => {
-  table.forEach(checkService)
-  const services = table.map((service) => ({
-    order: orderOf(service),
-    text: () => {
-      const key = keyText(service)
-      return [serviceRule(service, key), ...destinationRules(service, key), ''].join('\n')
-    },
-  }))
-  return inOrder(services)
-    .map(({ text }) => text())
-    .join('')
+export function* formatRules(table: readonly VirtualServerState[]): Steps<string> {
+  const services: (Sortable & { readonly service: VirtualServerState })[] = []
+  for (const service of table) {
+    yield* checkService(service)
+    services.push({ order: orderOf(service), service })
+  }
+  const parts: string[] = []
+  for (const { service } of inOrder(services)) {
+    yield
+    const key = keyText(service)
+    parts.push(`${serviceRule(service, key)}\n`, yield* destinationRules(service, key))
+  }
+  return parts.join('')
 }

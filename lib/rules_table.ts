@@ -6,6 +6,7 @@ import { prepareOperation } from './operations.js'
 import { badRule } from './rules_options.js'
 import { parseRule } from './rules_parse.js'
 import { joinAddress, keyOfFields, nameService } from './service.js'
+import type { Steps } from './turns.js'
 import type { VirtualServer } from '../types/desired.js'
 import type { DestinationConfig, DestinationKey } from '../types/destination.js'
 import type { Operation } from '../types/ipvs.js'
@@ -60,12 +61,13 @@ const isRefusal = (reason: unknown): reason is Error =>
   reason instanceof SyntaxError || (reason instanceof Error && 'code' in reason)
 
 /** Does something for each, and keeps what is refused. */
-const collect = <T extends { readonly line: number }>(
-  all: readonly T[],
+function* collect<T extends { readonly line: number }>(
+  all: Iterable<T>,
   work: (each: T) => void,
-): Fault[] => {
+): Steps<Fault[]> {
   const faults: Fault[] = []
   for (const each of all) {
+    yield
     try {
       work(each)
     } catch (reason) {
@@ -76,11 +78,21 @@ const collect = <T extends { readonly line: number }>(
   return faults
 }
 
+/** Finds each line when it is asked for it, and not all at once. */
+function* linesOf(text: string): Generator<{ readonly text: string; readonly line: number }> {
+  let start = 0
+  for (let line = 1; start <= text.length; ++line) {
+    const at = text.indexOf('\n', start)
+    const end = at === -1 ? text.length : at
+    yield { text: text.slice(start, end), line }
+    start = end + 1
+  }
+}
+
 /** The rules of a text, every value checked. */
-export const readRules = (text: string): { rules: Rule[]; faults: Fault[] } => {
+export function* readRules(text: string): Steps<{ rules: Rule[]; faults: Fault[] }> {
   const rules: Rule[] = []
-  const lines = text.split('\n').map((each, index) => ({ text: each, line: index + 1 }))
-  const faults = collect(lines, (each) => {
+  const faults = yield* collect(linesOf(text), (each) => {
     const rule = readRule(each.text, each.line)
     if (rule) rules.push(rule)
   })
@@ -95,22 +107,19 @@ interface State {
   isCleared: boolean
 }
 
-const entriesOf = (table: readonly VirtualServerState[]): Map<string, ServiceEntry> =>
-  new Map(
-    table.map((service) => [
-      nameService(service),
-      {
-        line: undefined,
-        service,
-        destinations: new Map(
-          service.destinations.map((each) => [
-            nameDestination(each),
-            { line: undefined, destination: each },
-          ]),
-        ),
-      },
-    ]),
-  )
+function* entriesOf(table: readonly VirtualServerState[]): Steps<Map<string, ServiceEntry>> {
+  const services = new Map<string, ServiceEntry>()
+  for (const service of table) {
+    yield
+    const destinations = new Map<string, DestinationEntry>()
+    services.set(nameService(service), { line: undefined, service, destinations })
+    for (const destination of service.destinations) {
+      yield
+      destinations.set(nameDestination(destination), { line: undefined, destination })
+    }
+  }
+  return services
+}
 
 /** The entry of that name: a rule needs it. */
 const existing = <T>(entries: ReadonlyMap<string, T>, name: string, what: string): T => {
@@ -223,27 +232,37 @@ export interface Result {
   readonly lineOf: (service: ServiceKey, destination?: DestinationKey) => number | undefined
 }
 
+function* desiredOf(services: State['services']): Steps<VirtualServer[]> {
+  const desired: VirtualServer[] = []
+  for (const { service, destinations: entries } of services.values()) {
+    const destinations: AnyDestination[] = []
+    for (const { destination } of entries.values()) {
+      yield
+      destinations.push(destination)
+    }
+    desired.push({ ...service, destinations })
+  }
+  return desired
+}
+
 /** Carries rules out on a table that was read, or on an empty one. */
-export const applyRules = (
+export function* applyRules(
   all: readonly Rule[],
   table: readonly VirtualServerState[] | undefined,
-): Result => {
+): Steps<Result> {
   const state: State = {
-    services: entriesOf(table ?? []),
+    services: yield* entriesOf(table ?? []),
     rules: [],
     isCleared: table === undefined,
   }
-  const faults = collect(all, (rule) => {
+  const faults = yield* collect(all, (rule) => {
     carryOut(state, rule)
   })
   return {
     faults,
     isCleared: state.isCleared,
     rules: state.rules,
-    desired: Array.from(state.services.values(), ({ service, destinations }) => ({
-      ...service,
-      destinations: Array.from(destinations.values(), ({ destination }) => destination),
-    })),
+    desired: yield* desiredOf(state.services),
     lineOf: (service, destination) => {
       const entry = state.services.get(nameService(service))
       return destination ? entry?.destinations.get(nameDestination(destination))?.line : entry?.line

@@ -38,6 +38,30 @@ export const inTurns = (count: number, make: Make): Promise<void> | undefined =>
   return made === count ? undefined : makeRest(made, count, make)
 }
 
+/** Work that says by each `yield` that it can be interrupted there: after each entry of a list. */
+export type Steps<T> = Generator<undefined, T, undefined>
+
+/** Undefined unless the work has come to its end. */
+const takeSteps = <T>(work: Steps<T>): { readonly value: T } | undefined => {
+  const stop = performance.now() + mostTime
+  do {
+    for (let step = 0; step < unheeded; ++step) {
+      const next = work.next()
+      if (next.done === true) return next
+    }
+  } while (performance.now() < stop)
+  return undefined
+}
+
+/** As {@link inTurns}, for work whose steps are not counted; resolves with what it returns. */
+export const stepInTurns = async <T>(work: Steps<T>): Promise<T> => {
+  for (;;) {
+    const end = takeSteps(work)
+    if (end) return end.value
+    await nextTurn()
+  }
+}
+
 /** So many requests are sent in a row before the event loop is let turn. */
 const mostInARow = 16
 let sent = 0

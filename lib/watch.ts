@@ -6,6 +6,8 @@ import { closingOf } from './closing.js'
 import { abortErrorSaying } from './errors.js'
 import { pause } from './pause.js'
 import { joinAddress, keyOf, nameService } from './service.js'
+import { stepInTurns } from './turns.js'
+import type { Steps } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeInteger, takeOptions } from './validate.js'
 import type { Ipvs, SnapshotOptions } from '../types/ipvs.js'
 import type { Destination, Service, Stats, VirtualServerState } from '../types/observed.js'
@@ -60,15 +62,20 @@ interface Pairs<T> {
   readonly kept: readonly (readonly [before: T, now: T])[]
 }
 
-const pairByName = <T>(
+function* pairByName<T>(
   before: readonly T[],
   now: readonly T[],
   nameOf: (each: T) => string,
-): Pairs<T> => {
-  const rest = new Map(before.map((each) => [nameOf(each), each]))
+): Steps<Pairs<T>> {
+  const rest = new Map<string, T>()
+  for (const each of before) {
+    yield
+    rest.set(nameOf(each), each)
+  }
   const added: T[] = []
   const kept: [T, T][] = []
   for (const each of now) {
+    yield
     const name = nameOf(each)
     const old = rest.get(name)
     if (old === undefined) added.push(each)
@@ -79,20 +86,21 @@ const pairByName = <T>(
 }
 
 /** Mostly there are the same entries in the same order, and no names need to be made. */
-const pair = <T>(
+function* pair<T>(
   before: readonly T[],
   now: readonly T[],
   isSame: (one: T, other: T) => boolean,
   nameOf: (each: T) => string,
-): Pairs<T> => {
+): Steps<Pairs<T>> {
   const kept: [T, T][] = []
   for (const [index, each] of now.entries()) {
+    yield
     const old = before[index]
     if (old === undefined || !isSame(old, each)) break
     kept.push([old, each])
   }
   const isAll = kept.length === now.length && kept.length === before.length
-  return isAll ? { added: [], removed: [], kept } : pairByName(before, now, nameOf)
+  return isAll ? { added: [], removed: [], kept } : yield* pairByName(before, now, nameOf)
 }
 
 const isSameService = (one: State, other: State): boolean =>
@@ -103,10 +111,10 @@ const isSameService = (one: State, other: State): boolean =>
       one.address === other.address &&
       one.protocol === other.protocol
 
-const pairServices = (before: readonly State[], now: readonly State[]): Pairs<State> =>
+const pairServices = (before: readonly State[], now: readonly State[]): Steps<Pairs<State>> =>
   pair(before, now, isSameService, (each) => nameService(keyOf(each)))
 
-const pairDestinations = (before: State, now: State): Pairs<Destination<Total>> =>
+const pairDestinations = (before: State, now: State): Steps<Pairs<Destination<Total>>> =>
   pair(
     before.destinations,
     now.destinations,
@@ -165,20 +173,30 @@ const withoutDestinations = (state: State): Service<Total> => {
   return service
 }
 
-const entriesOf = (state: State): Entry[] => {
-  const service = keyOf(state)
-  return [
-    { service: withoutDestinations(state) },
-    ...state.destinations.map((destination) => ({ service, destination })),
-  ]
+function* entriesOf(states: readonly State[]): Steps<Entry[]> {
+  const entries: Entry[] = []
+  for (const state of states) {
+    const service = keyOf(state)
+    entries.push({ service: withoutDestinations(state) })
+    for (const destination of state.destinations) {
+      yield
+      entries.push({ service, destination })
+    }
+  }
+  return entries
 }
 
 type Differences = Pick<TableChange<Total>, 'added' | 'removed' | 'changed' | 'stats'>
 type Changed = ChangedService<Total> | ChangedDestination<Total>
 
-const differencesOf = (looks: Pairs<State>, wantsStats: boolean): Differences => {
-  const added = looks.added.flatMap(entriesOf)
-  const removed = looks.removed.flatMap(entriesOf)
+function* differencesOf(
+  table: readonly State[],
+  now: readonly State[],
+  wantsStats: boolean,
+): Steps<Differences> {
+  const looks = yield* pairServices(table, now)
+  const added = yield* entriesOf(looks.added)
+  const removed = yield* entriesOf(looks.removed)
   const changed: Changed[] = []
   const stats: CounterChange<Total>[] = []
   for (const [old, state] of looks.kept) {
@@ -190,10 +208,11 @@ const differencesOf = (looks: Pairs<State>, wantsStats: boolean): Differences =>
     }
     if (counted) stats.push({ service: withoutDestinations(state), ...counted })
     const service = keyOf(state)
-    const destinations = pairDestinations(old, state)
+    const destinations = yield* pairDestinations(old, state)
     for (const destination of destinations.added) added.push({ service, destination })
     for (const destination of destinations.removed) removed.push({ service, destination })
     for (const [before, destination] of destinations.kept) {
+      yield
       const names = differing(before, destination, destinationSettings)
       if (names.length > 0) changed.push({ service, destination, before, properties: names })
       const moved = wantsStats ? countedSince(before.stats, destination.stats) : undefined
@@ -221,7 +240,7 @@ export async function* watch(
     throwIfAborted(signal)
     const [at, start] = [Date.now(), performance.now()]
     const now = await ipvs.snapshot(reading)
-    const differences = differencesOf(pairServices(table, now), stats)
+    const differences = await stepInTurns(differencesOf(table, now, stats))
     const elapsed = last === undefined ? 0 : Math.round(start - last)
     const isFirst = last === undefined
     table = now

@@ -402,3 +402,62 @@ t.test('the signal goes with every call', async (t) => {
   t.same(played.signals.length, 2)
   t.ok(played.signals.every((each) => each === signal))
 })
+
+t.test('what is applied is what was declared when the call was made', async (t) => {
+  // So that every 64 entries wait for a turn of the event loop.
+  let time = 0
+  t.intercept(performance, 'now', { value: () => (time += 100), configurable: true })
+  const destinations = Array.from({ length: 200 }, (_, index) => ({
+    ...server(index),
+    forwarding: 'tun' as const,
+    weight: 1,
+    tunnel: { type: 'gue' as const, port: 6080 },
+  }))
+  const last = {
+    ...dns,
+    port: 54,
+    persistence: { timeout: 60 },
+    schedulerFlags: ['flag-1' as const],
+  }
+  const desired: unknown[] = [
+    { ...web, destinations },
+    { ...last, destinations: [] },
+  ]
+  const before = structuredClone(desired)
+  const played = new Played()
+  const applying = apply(played, desired as VirtualServer[])
+  // What stands there is read late: all that can be changed is.
+  destinations.push({
+    ...server(250),
+    forwarding: 'tun',
+    weight: 1,
+    tunnel: { type: 'gue', port: 1 },
+  })
+  for (const each of destinations) {
+    each.weight = -1
+    each.tunnel.port = 0
+  }
+  last.persistence.timeout = 0
+  last.schedulerFlags.length = 0
+  desired.push({ ...dns, destinations: [] })
+  const { changes } = await applying
+  const expected = new Played()
+  t.same(changes, (await apply(expected, before as VirtualServer[])).changes)
+  t.equal(changes.length, 202)
+  t.same(played.batches, expected.batches)
+})
+
+t.test('instances of classes can be declared', async (t) => {
+  class Server {
+    readonly #number: number
+    constructor(number: number) {
+      this.#number = number
+    }
+    get address(): string {
+      return `10.0.1.${this.#number}`
+    }
+  }
+  const declared = [{ ...web, destinations: [new Server(1)] }]
+  const { changes } = await apply(new Played(), declared)
+  t.match(changes, [{ op: 'addService' }, { op: 'addDestination', destination: server(1) }])
+})

@@ -9,6 +9,7 @@ import { takeDesired } from '#lib/desired'
 import { planChanges } from '#lib/plan'
 import type { Scope } from '#lib/plan'
 
+import { atOnce } from './fixtures/at-once.js'
 import {
   anyTransition,
   configurationsOf,
@@ -107,7 +108,7 @@ const textOf = (table: Table): string[] =>
 const everything: Scope = { removes: () => true, keepsWeight: () => false }
 
 const planFor = (after: readonly Model[], before: readonly Model[], scope: Scope) =>
-  planChanges(takeDesired(configurationsOf(after)), snapshotOf(before), scope)
+  atOnce(planChanges(atOnce(takeDesired(configurationsOf(after))), snapshotOf(before), scope))
 
 /** Every table on the way, the first and the last too. */
 const tablesOnTheWay = (before: Table, changes: readonly PlannedChange[]): Table[] => {
@@ -152,9 +153,13 @@ t.test('what was read is a desired state, and is the same one', async (t) => {
   t.doesNotThrow(
     holdsForAll((before) => {
       const read = snapshotOf(before)
-      mustBeSame('plan', planChanges(takeDesired(read), read, everything).map(text), [])
-      const [again] = [takeDesired(JSON.parse(JSON.stringify(read)))]
-      mustBeSame('plan of JSON', planChanges(again, read, everything).map(text), [])
+      mustBeSame(
+        'plan',
+        atOnce(planChanges(atOnce(takeDesired(read)), read, everything)).map(text),
+        [],
+      )
+      const [again] = [atOnce(takeDesired(JSON.parse(JSON.stringify(read))))]
+      mustBeSame('plan of JSON', atOnce(planChanges(again, read, everything)).map(text), [])
       // The generator says the same of both.
       mustBeSame('lines', linesOf(read), expectedLines(before))
     }),
@@ -286,7 +291,7 @@ t.test('a change says what it is, before and after, and why', async (t) => {
       ],
     },
   ]
-  t.match(planChanges(takeDesired(desired), table, everything), [
+  t.match(atOnce(planChanges(atOnce(takeDesired(desired)), table, everything)), [
     {
       op: 'editService',
       service: { ...web, scheduler: 'wrr', persistence: { timeout: 60, prefixLength: 32 } },

@@ -11,6 +11,7 @@ import { applyRules, readRules } from '#lib/rules_table'
 import { inWords } from '#lib/rules_words'
 import { describeService, takeService } from '#lib/service'
 
+import { atOnce } from './fixtures/at-once.js'
 import { server, servers, service, services, wrong } from './fixtures/rules.js'
 import {
   anyTable,
@@ -44,8 +45,8 @@ const asRead = (desired: readonly object[]): VirtualServerState[] =>
 
 /** What the text makes of an empty table; throws when a line is wrong. */
 const tableOf = (text: string): VirtualServerState[] => {
-  const { rules, faults } = readRules(text)
-  const result = applyRules(rules, undefined)
+  const { rules, faults } = atOnce(readRules(text))
+  const result = atOnce(applyRules(rules, undefined))
   for (const { line, reason } of [...faults, ...result.faults]) {
     throw new Error(`line ${line}: ${reason.message}`)
   }
@@ -54,7 +55,7 @@ const tableOf = (text: string): VirtualServerState[] => {
 
 /** The same rules as we write them. */
 const rewritten = (text: string): string[] =>
-  formatRules(tableOf(text))
+  atOnce(formatRules(tableOf(text)))
     .split('\n')
     .filter((line) => line !== '')
 
@@ -101,17 +102,19 @@ t.test('empty lines, comments, and lines that end as on other systems', async (t
 })
 
 t.test('what is no service or destination', async (t) => {
-  const { rules, faults } = readRules(
-    [
-      '--set 100 0 50',
-      '100 --set 120 50',
-      '--set 0 0 0',
-      '-Z',
-      '-Z -t 10.0.0.1:80',
-      '--start-daemon master',
-      '--start-daemon=backup --mcast-interface lo --syncid 7 --sync-maxlen 1400 --mcast-group 224.0.0.9 --mcast-port 9000 --mcast-ttl 3',
-      '--stop-daemon master',
-    ].join('\n'),
+  const { rules, faults } = atOnce(
+    readRules(
+      [
+        '--set 100 0 50',
+        '100 --set 120 50',
+        '--set 0 0 0',
+        '-Z',
+        '-Z -t 10.0.0.1:80',
+        '--start-daemon master',
+        '--start-daemon=backup --mcast-interface lo --syncid 7 --sync-maxlen 1400 --mcast-group 224.0.0.9 --mcast-port 9000 --mcast-ttl 3',
+        '--stop-daemon master',
+      ].join('\n'),
+    ),
   )
   t.same(faults, [])
   t.match(rules, [
@@ -138,7 +141,7 @@ t.test('what is no service or destination', async (t) => {
 
 t.test('what is no rule is refused in words of its own', async (t) => {
   for (const [text, expected] of wrong) {
-    const { rules, faults } = readRules(`${service}\n\n${text}\n`)
+    const { rules, faults } = atOnce(readRules(`${service}\n\n${text}\n`))
     t.same(
       rules.map(({ line }) => line),
       [1],
@@ -162,8 +165,8 @@ t.test('what contradicts the lines before it', async (t) => {
     ['-d -t 10.0.0.9:80 -r 10.0.0.2', /there is no service tcp 10\.0\.0\.9:80/],
   ]
   for (const [text, expected] of said) {
-    const { rules } = readRules(`${service}\n${server}\n${text}\n`)
-    const { faults } = applyRules(rules, undefined)
+    const { rules } = atOnce(readRules(`${service}\n${server}\n${text}\n`))
+    const { faults } = atOnce(applyRules(rules, undefined))
     t.match(faults, [{ line: 3, reason: { message: expected } }], text)
   }
 })
@@ -185,10 +188,10 @@ t.test('every valid table is written and read back', async () => {
   fc.assert(
     fc.property(tables, (models) => {
       const table = asRead(configurationsOf(models))
-      const text = formatRules(table)
+      const text = atOnce(formatRules(table))
       same(linesOf(tableOf(text)), expectedLines(models))
-      if (formatRules(tableOf(text)) !== text) throw new Error('another text')
-      if (formatRules(table.toReversed()) !== text) throw new Error('another order')
+      if (atOnce(formatRules(tableOf(text))) !== text) throw new Error('another text')
+      if (atOnce(formatRules(table.toReversed())) !== text) throw new Error('another order')
     }),
     { numRuns: 60 },
   )
@@ -270,8 +273,8 @@ t.test('any text at all is rules or is refused', async () => {
   fc.assert(
     fc.property(fc.array(line, { maxLength: 5 }), (lines) => {
       const text = lines.map((each) => each.join(' ')).join('\n')
-      const { rules, faults } = readRules(text)
-      applyRules(rules, undefined)
+      const { rules, faults } = atOnce(readRules(text))
+      atOnce(applyRules(rules, undefined))
       for (const { reason } of faults) {
         if (inWords(reason.message).includes('"rule.')) throw reason
       }
@@ -283,14 +286,17 @@ t.test('any text at all is rules or is refused', async () => {
 t.test('what rules cannot say is not saved', async (t) => {
   const [known] = tableOf('-A -t 10.0.0.1:80\n-a -t 10.0.0.1:80 -r 10.0.0.2')
   const [destination] = known?.destinations ?? []
-  t.throws(() => formatRules([{ ...known, protocol: '47' }] as unknown as VirtualServerState[]), {
-    name: 'IpvsError',
-    code: 'ERR_IPVS_BAD_RULE',
-    message: /rules cannot express the protocol 47/,
-    service: { protocol: '47', address: '10.0.0.1' },
-  })
+  t.throws(
+    () => atOnce(formatRules([{ ...known, protocol: '47' }] as unknown as VirtualServerState[])),
+    {
+      name: 'IpvsError',
+      code: 'ERR_IPVS_BAD_RULE',
+      message: /rules cannot express the protocol 47/,
+      service: { protocol: '47', address: '10.0.0.1' },
+    },
+  )
   const local = { ...known, destinations: [{ ...destination, forwarding: 'local' }] }
-  t.throws(() => formatRules([local] as unknown as VirtualServerState[]), {
+  t.throws(() => atOnce(formatRules([local] as unknown as VirtualServerState[])), {
     code: 'ERR_IPVS_BAD_RULE',
     message: /rules cannot express the forwarding 'local' of 10\.0\.0\.2/,
   })
@@ -299,9 +305,11 @@ t.test('what rules cannot say is not saved', async (t) => {
 t.test('masks that another program made are written as they are', async (t) => {
   const [known] = tableOf('-A -t 10.0.0.1:80 -p 5')
   const masked = (netmask: string): string =>
-    formatRules([
-      { ...known, persistence: { timeout: 5, netmask } },
-    ] as unknown as VirtualServerState[])
+    atOnce(
+      formatRules([
+        { ...known, persistence: { timeout: 5, netmask } },
+      ] as unknown as VirtualServerState[]),
+    )
   t.equal(masked('255.0.255.0'), '-A -t 10.0.0.1:80 -s wlc -p 5 -M 255.0.255.0\n')
   t.equal(masked('0.0.0.0'), '-A -t 10.0.0.1:80 -s wlc -p 5 -M 0.0.0.0\n')
 })

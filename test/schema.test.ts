@@ -14,6 +14,7 @@ import t from 'tap'
 
 import { takeDesired } from '#lib/desired'
 
+import { atOnce } from './fixtures/at-once.js'
 import { anyTable, configurationsOf, longestOfOurs, snapshotOf, text } from './fixtures/tables.js'
 
 const schemaText = await readFile(
@@ -27,7 +28,7 @@ const fits = ajv.compile(JSON.parse(schemaText) as object)
 
 const isTaken = (desired: unknown): boolean => {
   try {
-    takeDesired(desired)
+    atOnce(takeDesired(desired))
     return true
   } catch {
     return false
@@ -49,7 +50,7 @@ t.test('every valid table fits, as it is declared and as it is read', async (t) 
     fc.assert(
       fc.property(tables, (models) => {
         for (const value of [asFile(configurationsOf(models)), asFile(snapshotOf(models))]) {
-          takeDesired(value)
+          atOnce(takeDesired(value))
           if (!fits(value)) throw new Error(text(fits.errors))
         }
       }),

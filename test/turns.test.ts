@@ -1,10 +1,15 @@
 // Long work in pieces: by a clock of the test's own.
 
 import t from 'tap'
+import type { Test } from 'tap'
 
+import type { OperationOutcome, VirtualServerState } from 'ipvs-netlink'
+import { createFakeIpvs } from 'ipvs-netlink/testing'
 import { ChangeQueue } from '#lib/batch'
+import { Controller } from '#lib/controller'
 import { Handle } from '#lib/handle'
-import { inTurns } from '#lib/turns'
+import { inTurns, stepInTurns } from '#lib/turns'
+import type { Steps } from '#lib/turns'
 
 const eachOf =
   (step: (index: number) => void) =>
@@ -97,8 +102,7 @@ const turnsDuring = async (work: () => Promise<void>): Promise<number> => {
     if (going) setImmediate(count)
   }
   setImmediate(count)
-  await work()
-  going = false
+  await work().finally(() => (going = false))
   return turns
 }
 
@@ -126,3 +130,122 @@ t.test(
     }
   },
 )
+
+/** A clock by which every look at it is late, so that each piece has as few steps as it can have. */
+const hurry = (t: Test): void => {
+  let time = 0
+  t.intercept(performance, 'now', { value: () => (time += 100), configurable: true })
+}
+
+t.test('work that says where it can be interrupted', async (t) => {
+  function* count(end: number): Steps<number> {
+    for (let index = 0; index < end; ++index) yield
+    return end
+  }
+  hurry(t)
+  const turnsOf = async (end: number): Promise<number> =>
+    turnsDuring(async () => {
+      t.equal(await stepInTurns(count(end)), end)
+    })
+  t.equal(await turnsOf(10), 0, 'little of it waits for nothing')
+  t.ok((await turnsOf(6400)) >= 100)
+  function* failing(): Steps<never> {
+    yield* count(100)
+    throw new Error('late')
+  }
+  await t.rejects(stepInTurns(failing()), { message: 'late' })
+})
+
+/** The verbs that are made of others, on a table that is read and changed at once. */
+class Instant extends Controller {
+  readonly table: readonly VirtualServerState[]
+
+  constructor(table: readonly VirtualServerState[]) {
+    super()
+    this.table = table
+  }
+
+  async snapshot(): Promise<readonly VirtualServerState[]> {
+    return this.table
+  }
+
+  async batch(operations: readonly unknown[]): Promise<OperationOutcome[]> {
+    return operations.map(() => ({ ok: true }))
+  }
+}
+
+const serviceOf = (count: number) => ({
+  protocol: 'tcp' as const,
+  address: '10.0.0.1',
+  port: 80,
+  destinations: Array.from({ length: count }, (_, index) => ({
+    address: `10.1.${index >> 8}.${index & 255}`,
+    port: 80,
+  })),
+})
+
+const tableOf = async (count: number): Promise<VirtualServerState[]> => {
+  const fake = createFakeIpvs()
+  await fake.apply([serviceOf(count)])
+  return fake.snapshot()
+}
+
+t.test('what goes over a whole table does so in turns, unless it is small', async (t) => {
+  const large = 6400
+  const works: Readonly<Record<string, (ipvs: never, count: number) => Promise<unknown>>> = {
+    'plan of what is there': async (ipvs, count) =>
+      Controller.prototype.plan.call(ipvs, [serviceOf(count)]),
+    'apply of another state': async (ipvs, count) =>
+      Controller.prototype.apply.call(ipvs, [{ ...serviceOf(count), address: '10.0.0.2' }], {
+        prune: true,
+      }),
+    save: async (ipvs) => Controller.prototype.save.call(ipvs),
+    restore: async (ipvs, count) => {
+      const lines = serviceOf(count).destinations.map((each) => `-a -f 1 -r ${each.address}:80 -m`)
+      await Controller.prototype.restore.call(ipvs, ['-A -f 1', ...lines].join('\n'))
+    },
+    'a look of a watch': async (ipvs) => {
+      const looks = Controller.prototype.watch.call(ipvs)
+      await looks.next()
+      await looks.return()
+    },
+  }
+  const tables = new Map([
+    [10, await tableOf(10)],
+    [large, await tableOf(large)],
+  ])
+  hurry(t)
+  for (const [what, work] of Object.entries(works)) {
+    const turnsFor = async (count: number): Promise<number> => {
+      const instant = new Instant(tables.get(count) ?? [])
+      return turnsDuring(async () => {
+        await work(instant as never, count)
+      })
+    }
+    const [few, many] = [await turnsFor(10), await turnsFor(large)]
+    t.ok(few <= 1, `${what}: ${few} turns`)
+    // Every piece is 64 steps, and every entry at least one of them.
+    t.ok(many >= large / 64, `${what} with ${large}: ${many} turns`)
+  }
+})
+
+t.test('the errors of a batch are made in turns', async (t) => {
+  const { destinations, ...service } = serviceOf(3200)
+  const operations = destinations.map((destination) => ({
+    op: 'addDestination' as const,
+    service,
+    destination,
+  }))
+  const fake = createFakeIpvs()
+  await fake.addService(service)
+  hurry(t)
+  const turnsOf = async (isOk: boolean): Promise<number> =>
+    turnsDuring(async () => {
+      const outcomes = await fake.batch(operations)
+      t.ok(outcomes.every(({ ok }) => ok === isOk))
+    })
+  const [made, refused] = [await turnsOf(true), await turnsOf(false)]
+  // The checks are, too; of what failed it is asked first whether it is in doubt.
+  t.ok(made >= 40, `made: ${made} turns`)
+  t.ok(refused >= made + 80, `refused: ${refused} turns`)
+})

@@ -239,7 +239,9 @@ export interface AppliedInPart {
  * left alone, unless `prune` says otherwise. Destinations are added first, then edited (to weight 0
  * last), then removed, and services are removed after all that: what is served stays served.
  *
- * The state is a value of JSON types, so that a configuration file can be passed as it is parsed.
+ * The state is a value of JSON types, so that a configuration file can be passed as it is parsed. What
+ * counts is what it says when the call is made, although a long one is checked in several turns of
+ * the event loop; only what stands in instances of classes must be left alone until the call ends.
  * It is checked whole before the table is read: one `TypeError` or `RangeError`, of the class and
  * with the `code` of the first fault, lists the first fault of each service and destination by its
  * path, such as `[3].destinations[1].weight`, and has them as `errors`. A key that is declared twice is a fault.
