@@ -1,36 +1,29 @@
 // Desired state: read, compare, change, and again where somebody else was quicker.
 
 import { copyDesired } from './desired-copy.js'
-import { nameDestination, takeDesired } from './desired.js'
+import { takeDesired } from './desired.js'
 import type { Declared } from './desired.js'
-import { IpvsError, isUnknown, retold } from './errors.js'
 import { planChanges } from './plan.js'
 import type { Scope } from './plan.js'
+import {
+  endedEarly,
+  failedOf,
+  madeOf,
+  noteOutcomes,
+  openAmong,
+  openOf,
+  settle,
+  startProgress,
+} from './progress.js'
+import type { Progress } from './progress.js'
 import { awaitedAmong, heldBack, isRemoval } from './replacement.js'
-import { nameService } from './service.js'
 import { stepInTurns } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType } from './validate.js'
-import type {
-  Applied,
-  DesiredStateOptions,
-  FailedChange,
-  Plan,
-  PlannedChange,
-} from '../types/desired.js'
-import type { IpvsErrorCode } from '../types/error.js'
+import type { Applied, DesiredStateOptions, Plan, PlannedChange } from '../types/desired.js'
 import type { Ipvs } from '../types/ipvs.js'
 
 /** How often the table is read before a lost race is reported. */
 const mostRounds = 5
-
-/** After these the table is not what it was when it was read, or nobody knows what it is. */
-const reread: ReadonlySet<IpvsErrorCode> = new Set<IpvsErrorCode>([
-  'ERR_IPVS_SERVICE_EXISTS',
-  'ERR_IPVS_NO_SERVICE',
-  'ERR_IPVS_DESTINATION_EXISTS',
-  'ERR_IPVS_NO_DESTINATION',
-  'ERR_IPVS_OUTCOME_UNKNOWN',
-])
 
 type Predicate<Given extends unknown[]> = (...given: Given) => boolean
 
@@ -46,7 +39,8 @@ interface Request {
   readonly signal: AbortSignal | undefined
 }
 
-const take = async (desired: unknown, given: unknown): Promise<Request> => {
+/** A state that is checked at once is read in the tick of the call. */
+const take = (desired: unknown, given: unknown): Request | Promise<Request> => {
   const options = takeOptions(given, ['prune', 'owns', 'keepWeights'])
   const prune = takeBoolean(orDefault(options['prune'], false), 'options.prune')
   const { owns, keepWeights } = options
@@ -55,70 +49,32 @@ const take = async (desired: unknown, given: unknown): Promise<Request> => {
     typeof keepWeights === 'function'
       ? takePredicate(keepWeights, 'options.keepWeights')
       : takeBoolean(orDefault(keepWeights, false), 'options.keepWeights')
-  return {
-    declared: await stepInTurns(takeDesired(copyDesired(desired))),
-    scope: {
-      removes: (service) => prune && isOurs(service),
-      keepsWeight: typeof keeps === 'function' ? keeps : () => keeps,
-    },
-    signal: signalOf(options),
+  const signal = signalOf(options)
+  const scope: Scope = {
+    removes: (service) => prune && isOurs(service),
+    keepsWeight: typeof keeps === 'function' ? keeps : () => keeps,
   }
+  const declared = stepInTurns(takeDesired(copyDesired(desired)), signal)
+  return declared instanceof Promise
+    ? declared.then((whole) => ({ declared: whole, scope, signal }))
+    : { declared, scope, signal }
 }
 
 const changesFor = async (
   ipvs: Ipvs,
   { declared, scope, signal }: Request,
 ): Promise<PlannedChange[]> =>
-  stepInTurns(planChanges(declared, await ipvs.snapshot({ signal }), scope))
+  stepInTurns(planChanges(declared, await ipvs.snapshot({ signal }), scope), signal)
 
 /** The operations that make a desired state of the table. */
 export const plan = async (
   ipvs: Ipvs,
   desired: unknown,
   options: DesiredStateOptions | undefined,
-): Promise<Plan> => ({ changes: await changesFor(ipvs, await take(desired, options)) })
-
-/** What a change is about: the same in every round. */
-const subjectOf = (change: PlannedChange): string => {
-  const service = nameService(change.service)
-  return change.destination ? `${service} ${nameDestination(change.destination)}` : service
+): Promise<Plan> => {
+  const taken = take(desired, options)
+  return { changes: await changesFor(ipvs, taken instanceof Promise ? await taken : taken) }
 }
-
-interface Sent {
-  readonly change: PlannedChange
-  isMade: boolean
-}
-
-/** How far it has come, also when it ends early. */
-interface Progress {
-  /** In order. */
-  readonly sent: Sent[]
-  /** By what they are about: not tried again, nor what depends on them. */
-  readonly refused: Map<string, FailedChange>
-  /** Of this round: where somebody else was quicker, and of which nobody knows. */
-  lost: (FailedChange & { readonly sent: Sent })[]
-  /** Of this round: removals that were not sent, since what they waited for failed. */
-  held: FailedChange[]
-}
-
-const isOpen = ({ refused }: Progress, change: PlannedChange): boolean =>
-  refused.size === 0 ||
-  (!refused.has(subjectOf(change)) &&
-    refused.get(nameService(change.service))?.change.op !== 'addService')
-
-const madeOf = ({ sent }: Progress): PlannedChange[] =>
-  sent.filter(({ isMade }) => isMade).map(({ change }) => change)
-
-const openOf = (progress: Progress): FailedChange[] =>
-  progress.lost
-    .filter(({ change }) => isOpen(progress, change))
-    .map(({ change, error }) => ({ change, error }))
-
-const failedOf = (progress: Progress): FailedChange[] => [
-  ...progress.refused.values(),
-  ...openOf(progress),
-  ...progress.held,
-]
 
 const send = async (
   ipvs: Ipvs,
@@ -128,15 +84,7 @@ const send = async (
 ): Promise<void> => {
   if (changes.length === 0) return
   const outcomes = await ipvs.batch(changes, { signal })
-  changes.forEach((change, index) => {
-    const outcome = outcomes[index]
-    const sent = { change, isMade: outcome?.ok !== false }
-    progress.sent.push(sent)
-    if (outcome?.ok !== false) return
-    const { error } = outcome
-    if (reread.has(error.code)) progress.lost.push({ change, error, sent })
-    else progress.refused.set(subjectOf(change), { change, error })
-  })
+  await stepInTurns(noteOutcomes(progress, changes, outcomes))
 }
 
 /** Sends a plan: whole, unless removals wait for how the rest ends. */
@@ -162,49 +110,14 @@ const carryOut = async (
   await send(ipvs, free, progress, signal)
 }
 
-const attemptOf = (change: PlannedChange): string => `${change.op} ${subjectOf(change)}`
-
-/** Of which nobody knew, and what is not to be done again: the table shows that it was made. */
-const settle = (progress: Progress, planned: readonly PlannedChange[]): void => {
-  const unknown = progress.lost.filter(({ error }) => isUnknown(error))
-  const again = unknown.length > 0 ? new Set(planned.map(attemptOf)) : undefined
-  for (const { change, sent } of unknown) sent.isMade = again?.has(attemptOf(change)) === false
-  progress.lost = []
-  progress.held = []
-}
-
 const makeRounds = async (ipvs: Ipvs, request: Request, progress: Progress): Promise<void> => {
   for (let round = 1; round <= mostRounds; ++round) {
     const changes = await changesFor(ipvs, request)
-    const planned = changes.filter((change) => isOpen(progress, change))
-    settle(progress, planned)
+    await stepInTurns(settle(progress, changes))
+    const planned = await stepInTurns(openAmong(progress, changes))
     await carryOut(ipvs, planned, progress, request.signal)
     if (openOf(progress).length === 0) return
   }
-}
-
-const counted = (count: number, one: string, more: string): string =>
-  count === 1 ? `1 change ${one}` : `${count} changes ${more}`
-
-/** What ends it early says how far it came. */
-const endedEarly = (error: unknown, progress: Progress): unknown => {
-  const [changes, failed] = [madeOf(progress), failedOf(progress)]
-  const unknown = failed.filter((each) => isUnknown(each.error)).length
-  const told = [
-    changes.length > 0 &&
-      `${counted(changes.length, 'was made, and is', 'were made, and are')} in this error's changes.`,
-    unknown > 0 &&
-      `${counted(unknown, 'may have been made, and is', 'may have been made, and are')} in its failed.`,
-    failed.length > unknown &&
-      `${counted(failed.length - unknown, 'was not made, and is', 'were not made, and are')} in its failed.`,
-  ].filter((part) => part !== false)
-  if (told.length === 0) return error
-  const early = retold(error, (why) => `${told.join(' ')} Of the rest: ${why}`)
-  if (!(early instanceof Error)) return early
-  if (unknown === 0 || !IpvsError.is(early)) return Object.assign(early, { changes, failed })
-  const { errno, command } = early
-  const details = { code: 'ERR_IPVS_OUTCOME_UNKNOWN', errno, command } as const
-  return Object.assign(new IpvsError(early.message, details, { cause: error }), { changes, failed })
 }
 
 /** Makes the table as desired. */
@@ -213,8 +126,9 @@ export const apply = async (
   desired: unknown,
   options: DesiredStateOptions | undefined,
 ): Promise<Applied> => {
-  const request = await take(desired, options)
-  const progress: Progress = { sent: [], refused: new Map(), lost: [], held: [] }
+  const taken = take(desired, options)
+  const request = taken instanceof Promise ? await taken : taken
+  const progress = startProgress()
   try {
     await makeRounds(ipvs, request, progress)
   } catch (error) {

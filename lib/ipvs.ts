@@ -143,9 +143,13 @@ export class IpvsHandle extends Controller implements Ipvs {
     return this.#changes.change('clear', {}, options)
   }
 
-  async batch(
+  batch(operations: readonly Operation[], options?: CallOptions): Promise<OperationOutcome[]> {
+    return this.#handle.track(this.#batch(operations, options))
+  }
+
+  async #batch(
     operations: readonly Operation[],
-    options?: CallOptions,
+    options: CallOptions | undefined,
   ): Promise<OperationOutcome[]> {
     const signal = signalOf(takeOptions(options))
     if (!Array.isArray(operations)) throw wrongType('operations', 'an array', operations)

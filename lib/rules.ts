@@ -11,6 +11,7 @@ import { inWords } from './rules_words.js'
 import { stepInTurns } from './turns.js'
 import type { Steps } from './turns.js'
 import { orDefault, signalOf, takeBoolean, takeOptions, wrongType, wrongValue } from './validate.js'
+import type { FailedChange } from '../types/desired.js'
 import type { Ipvs } from '../types/ipvs.js'
 import type { IpvsErrorShape } from '../types/error.js'
 
@@ -82,7 +83,17 @@ const refuseFaults = async (faults: readonly Fault[], path?: string): Promise<vo
 
 export const saveRules = async (ipvs: Ipvs, options: unknown): Promise<string> => {
   const signal = signalOf(takeOptions(options))
-  return stepInTurns(formatRules(await ipvs.snapshot({ consistent: true, signal })))
+  return stepInTurns(formatRules(await ipvs.snapshot({ consistent: true, signal })), signal)
+}
+
+function* withLines(failed: readonly FailedChange[], lineOf: Result['lineOf']): Steps<Failure[]> {
+  const failures: Failure[] = []
+  for (const { change, error } of failed) {
+    yield
+    const destination = 'destination' in change ? change.destination : undefined
+    failures.push({ line: lineOf(change.service, destination), error })
+  }
+  return failures
 }
 
 /** What rules name comes into being by `apply`, which knows how to do it without a gap. */
@@ -92,10 +103,7 @@ const replaceTable = async (
   signal: AbortSignal | undefined,
 ): Promise<Failure[]> => {
   const { failed } = await ipvs.apply(desired, { prune: true, signal })
-  return failed.map(({ change, error }) => ({
-    line: lineOf(change.service, 'destination' in change ? change.destination : undefined),
-    error,
-  }))
+  return stepInTurns(withLines(failed, lineOf))
 }
 
 const send = async (
@@ -123,10 +131,10 @@ const restoreText = async (
   const clears = takeBoolean(orDefault(given['clear'], true), 'options.clear')
   const signal = signalOf(given)
   if (signal?.aborted === true) throw abortError(signal, false)
-  const { rules, faults } = await stepInTurns(readRules(text))
+  const { rules, faults } = await stepInTurns(readRules(text), signal)
   await refuseFaults(faults, path)
   const table = clears ? undefined : await ipvs.snapshot({ signal })
-  const result = await stepInTurns(applyRules(rules, table))
+  const result = await stepInTurns(applyRules(rules, table), signal)
   await refuseFaults(result.faults, path)
   if (!result.isCleared) {
     refuse(await send(ipvs, result.rules, signal), path)

@@ -2,6 +2,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
+import { abortError } from './errors.js'
+
 /** How long a piece may take, in milliseconds; the garbage collector comes on top. */
 const mostTime = 2
 
@@ -53,13 +55,22 @@ const takeSteps = <T>(work: Steps<T>): { readonly value: T } | undefined => {
   return undefined
 }
 
-/** As {@link inTurns}, for work whose steps are not counted; resolves with what it returns. */
-export const stepInTurns = async <T>(work: Steps<T>): Promise<T> => {
+const takeRest = async <T>(work: Steps<T>, signal: AbortSignal | undefined): Promise<T> => {
   for (;;) {
+    await nextTurn()
+    if (signal?.aborted === true) throw abortError(signal, false)
     const end = takeSteps(work)
     if (end) return end.value
-    await nextTurn()
   }
+}
+
+/**
+ * As {@link inTurns}, for work whose steps are not counted: what it returns, or a promise for that. An
+ * abort ends it before a piece.
+ */
+export const stepInTurns = <T>(work: Steps<T>, signal?: AbortSignal): T | Promise<T> => {
+  const end = takeSteps(work)
+  return end ? end.value : takeRest(work, signal)
 }
 
 /** So many requests are sent in a row before the event loop is let turn. */

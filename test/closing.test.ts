@@ -70,6 +70,17 @@ t.test('a drain that has changed nothing yet does not say so', async (t) => {
   t.match(await ipvs.openAnother().listDestinations(web), [{ weight: 5 }])
 })
 
+t.test('what is as declared already can be applied in the tick of closing', async (t) => {
+  const ipvs = await makeBusy()
+  const destinations = await ipvs.listDestinations(web)
+  const desired = [
+    { ...web, destinations: destinations.map(({ address, weight }) => ({ address, weight })) },
+  ]
+  const applied = ipvs.apply(desired)
+  await ipvs.close()
+  t.same(await applied, { changes: [], failed: [] })
+})
+
 t.test('a watch ends', async (t) => {
   const ipvs = await makeBusy()
   const before = timers()

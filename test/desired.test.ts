@@ -290,6 +290,52 @@ t.test('a change of unknown outcome that is needed again was not made before', a
   )
 })
 
+t.test('of an unknown change that depends on a refused one nothing is claimed', async (t) => {
+  const played = new Played()
+  const [refused, unknown] = ['ERR_IPVS_NO_SCHEDULER', 'ERR_IPVS_OUTCOME_UNKNOWN'] as const
+  played.codes = [[refused, unknown, unknown]]
+  const { changes, failed } = await apply(played, [good, { ...dns, destinations: [] }])
+  t.match(played.batches[0], [{ op: 'addService' }, { op: 'addDestination' }, { op: 'addService' }])
+  t.match(changes, [{ op: 'addService', service: dns }], 'the second time')
+  t.equal(changes.length, 1)
+  t.match(failed, [{ change: { op: 'addService', service: web } }])
+  t.equal(failed.length, 1)
+})
+
+t.test('an error of a predicate in a later round is told with what was made', async (t) => {
+  const played = new Played()
+  const table = await readOf([good])
+  played.tables = [table, table]
+  played.codes = [['ERR_IPVS_NO_DESTINATION']]
+  const mine = new Error('mine')
+  Object.freeze(mine)
+  let asked = 0
+  const keepWeights = (): boolean => {
+    if (++asked > 1) throw mine
+    return false
+  }
+  const desired = [{ ...good, destinations: [{ ...server(1), weight: 7 }, server(2)] }]
+  await t.rejects(apply(played, desired, { keepWeights }), {
+    name: 'Error',
+    message: /^1 change was made, .* 1 change was not made, .* Of the rest: Error: mine$/,
+    cause: mine,
+    changes: [{}],
+    failed: [{ error: { code: 'ERR_IPVS_NO_DESTINATION' } }],
+  })
+})
+
+t.test('the options are read when it is called', async (t) => {
+  const played = new Played()
+  const [first, second] = [new AbortController().signal, new AbortController().signal]
+  const many = Array.from({ length: 20_000 }, (_, n) => ({ fwmark: n + 1, destinations: [] }))
+  const options = { signal: first }
+  const planning = verbsOf(played).plan(many, options)
+  t.same(played.signals, [], 'it is still being checked')
+  options.signal = second
+  await planning
+  t.ok(played.signals[0] === first)
+})
+
 const read = (code: IpvsErrorCode): IpvsError =>
   new IpvsError(`Cannot read: ${code}; nothing was changed`, {
     code,

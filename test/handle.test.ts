@@ -647,6 +647,30 @@ t.test('close() of the public handle waits for reads, and disposing is closing',
   await bed.ipvs.close()
 })
 
+t.test('close() waits for the outcomes of a batch, which are made in turns', async (t) => {
+  const bed = await openPublic(t)
+  // Each look at the clock is a piece.
+  let time = 0
+  t.intercept(performance, 'now', { value: () => (time += 100), configurable: true })
+  const count = 500
+  const deletions = Array.from({ length: count }, (_, n) => ({
+    op: 'deleteService' as const,
+    service: { fwmark: n + 1 },
+  }))
+  const ended: string[] = []
+  const batch = bed.ipvs.batch(deletions).then((outcomes) => {
+    ended.push('batch')
+    return outcomes
+  })
+  while (bed.fake.sendings.length === 0) await tick()
+  const closing = bed.ipvs.close().then(() => ended.push('close'))
+  const gone = Array.from({ length: count }, (_, n) => [n, refusal(errno.ESRCH)])
+  bed.fake.sendings[0]?.succeed(Object.fromEntries(gone) as Record<number, Failure>)
+  await closing
+  t.same(ended, ['batch', 'close'])
+  t.ok((await batch).every((outcome) => !outcome.ok))
+})
+
 t.test('a wrong call on a closed handle is still told what is wrong with it', async (t) => {
   const bed = await openPublic(t)
   await bed.ipvs.close()

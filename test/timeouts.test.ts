@@ -45,6 +45,17 @@ t.test('one that is given up on its way is put back', async (t) => {
   t.same(await ipvs.timeouts(), before)
 })
 
+t.test('what is asked for is read when it is called', async (t) => {
+  const ipvs = createFakeIpvs()
+  const asked = { udp: 5 }
+  const overriding = ipvs.overrideTimeouts(asked)
+  asked.udp = 6
+  const held = await overriding
+  t.match(await ipvs.timeouts(), { udp: 5 })
+  t.same(await held.undo(), { left: [] })
+  t.match(await ipvs.timeouts(), { udp: 300 })
+})
+
 t.test('what is refused changes nothing, and is told as it is', async (t) => {
   const ipvs = createFakeIpvs()
   ipvs.failNext('setTimeouts', 'ERR_IPVS_PERMISSION')

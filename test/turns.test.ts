@@ -153,7 +153,19 @@ t.test('work that says where it can be interrupted', async (t) => {
     yield* count(100)
     throw new Error('late')
   }
-  await t.rejects(stepInTurns(failing()), { message: 'late' })
+  await t.rejects(async () => stepInTurns(failing()), { message: 'late' })
+
+  const controller = new AbortController()
+  let steps = 0
+  function* endless(): Steps<never> {
+    for (;;) {
+      if (++steps === 1000) controller.abort('enough')
+      yield
+    }
+  }
+  const abort = { name: 'AbortError', cause: 'enough' }
+  await t.rejects(async () => stepInTurns(endless(), controller.signal), abort)
+  t.equal(steps, 1024, 'the piece in which it came is the last')
 })
 
 /** The verbs that are made of others, on a table that is read and changed at once. */
