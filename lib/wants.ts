@@ -104,6 +104,15 @@ export const noteAsked = (native: HostConnection, name: string, value: string): 
   state.layers = withoutOldFound([...others, asked])
 }
 
+/**
+ * A call has changed what preparations may hold: what these made it is no more, also should it look the
+ * same again. Other than a setting, it is not remembered where none of them does.
+ */
+export const noteChanged = (native: HostConnection, name: string, value: string): void => {
+  const state = states.get(native)?.get(name)
+  if (state) state.layers = withoutOldFound([...state.layers, found(value)])
+}
+
 /** The setting was put back along with another one. */
 export const notePutBack = (native: HostConnection, name: string, value: string): void => {
   stateOf(native, name).putBack = value

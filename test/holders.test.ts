@@ -135,6 +135,38 @@ t.test('a call holds nothing', async (t) => {
   t.same(await vipsOf(host), [a])
 })
 
+t.test("a VIP that a call has deleted and added again is that call's", async (t) => {
+  for (const vip of [a, six]) {
+    for (const list of [false, true]) {
+      const { host } = await makeBed(t)
+      const first = await host.prepareRealServer(dr(vip))
+      const second = await host.prepareRealServer(dr(vip, b))
+      const one = { address: vip }
+      await host.deleteVip(list ? [one] : one)
+      await (list ? host.addVip([one]) : host.addVip(one))
+      t.same(addressesOf((await first.undo()).left), [vip])
+      const third = await host.prepareRealServer(dr(vip, c))
+      t.same(addressesOf((await second.undo()).restored), [b])
+      t.same(addressesOf((await third.undo()).restored), [c])
+      t.same(await vipsOf(host), [vip])
+      const states = await host.arpSuppression('v0')
+      t.match(states, [{ suppressed: vip === a }], 'and it stays hidden, where that matters')
+    }
+  }
+})
+
+t.test('a VIP that a call has deleted is added again by who prepares it next', async (t) => {
+  const bed = await makeBed(t)
+  const { host } = bed
+  const before = everything(bed)
+  const first = await host.prepareRealServer(dr(a))
+  await host.deleteVip({ address: a })
+  const second = await host.prepareRealServer(dr(a, b))
+  t.same(addressesOf((await first.undo()).left), [a])
+  t.same(addressesOf((await second.undo()).restored), [a, b])
+  t.equal(everything(bed), before)
+})
+
 t.test('a VIP that others have replaced meanwhile stays, and stays hidden', async (t) => {
   const { host, inside } = await makeBed(t)
   const first = await host.prepareRealServer(dr(a))
