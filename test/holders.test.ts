@@ -181,15 +181,20 @@ t.test('a VIP that others have replaced meanwhile stays, and stays hidden', asyn
   t.match(await host.arpSuppression('v0'), [{ suppressed: true }])
 })
 
+const refusal = { stage: 6, errno: 24, text: '' }
+
 /** Devices of a kind that every kernel has, and ports as the kernel would have them. */
 const makeTunnels = async (t: Test) => {
   const { netns, inside } = makeNamespace(t)
   const ports = new Set<number>()
   const windows: (() => void)[] = []
+  const verbs = { create: 1, delete: 2, up: 3, down: 4 }
+  const refusals: (keyof typeof verbs)[] = []
   const { host, native } = await openThrough(netns, (each) =>
     withCalls(each, {
       changeLink: (verb, device, kind) => {
         windows.pop()?.()
+        if (refusals.some((each) => verbs[each] === verb)) return Promise.resolve(refusal)
         return each.changeLink(verb, device, kind, '')
       },
       readFouPort: (port) =>
@@ -206,7 +211,7 @@ const makeTunnels = async (t: Test) => {
   })
   const make = (name: string, ...steps: Step[]): Promise<Preparation> =>
     prepare(native, steps, name, (_, work) => work(native), undefined)
-  return { inside, ports, windows, make }
+  return { inside, ports, windows, refusals, make }
 }
 
 const device = 'ipvs-gre'
@@ -269,6 +274,38 @@ t.test('a device takes packets from one other only, and who made it says from wh
   await first.undo()
   t.match(inside('ip', '-br', 'link', 'show', device), /<.*\bUP\b.*>/)
   await second.undo()
+  await (await make('b', ...tunnelSteps('v1'))).undo()
+  t.notMatch(inside('ip', '-br', 'link'), device)
+})
+
+t.test('a device that is gone and made again is of who made it', async (t) => {
+  for (const parents of [
+    ['v0', 'v1'],
+    ['v0', undefined],
+    [undefined, 'v0'],
+  ]) {
+    const { inside, make } = await makeTunnels(t)
+    const first = await make('a', ...tunnelSteps(parents[0]))
+    inside('ip', 'link', 'delete', device)
+    const second = await make('b', ...tunnelSteps(parents[1]))
+    await first.undo()
+    t.match(inside('ip', '-br', 'link', 'show', device), /<.*\bUP\b.*>/)
+    await second.undo()
+    t.notMatch(inside('ip', '-br', 'link'), device, parents.join())
+  }
+})
+
+t.test('a device that nobody needs is told so where it is in the way', async (t) => {
+  const { inside, refusals, make } = await makeTunnels(t)
+  refusals.push('down', 'delete')
+  const failing: Step = () => Promise.reject(new Error('no more'))
+  await t.rejects(make('a', ...tunnelSteps('v0'), failing), { name: 'AggregateError' })
+  await t.rejects(make('b', ...tunnelSteps('v1')), {
+    code: 'ERR_HOST_REFUSED',
+    message: /ipvs-gre.*v1: .*failed.*left it there for v0.*delete it/,
+  })
+  inside('ip', 'link', 'delete', device)
+  refusals.length = 0
   await (await make('b', ...tunnelSteps('v1'))).undo()
   t.notMatch(inside('ip', '-br', 'link'), device)
 })
