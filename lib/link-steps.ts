@@ -100,7 +100,7 @@ export const openGuePort =
           read,
           put: (now) => changeGuePort(now, 'open', where),
           putBack: async (later) => {
-            await changeGuePort(later, 'close', where)
+            if ((await read(later)) === 'open') await changeGuePort(later, 'close', where)
             return { restored: [change], left: [] }
           },
         },

@@ -5,7 +5,7 @@ import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
 import { settingAction, settingChange } from './setting-action.js'
 import type { Writer } from './setting-action.js'
-import { isHeld, notePutBack } from './wants.js'
+import { isHeld, isSameValue, notePutBack } from './wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
@@ -163,50 +163,72 @@ const readAll = async (
   return values
 }
 
-/** Puts the companions back, but for those that somebody else has set: these keep their value. */
-const putBackAll = async (
+/** What the kernel makes of the companions when the switch is written; it need not be asked. */
+const madeOf = (companion: SettingPath, value: string): string => {
+  if (companion.at(-1) === 'forwarding') return value
+  return value === '0' ? '1' : '0'
+}
+
+/** The way back of the companions, once the switch is what it was. */
+interface WayBack {
+  /** What is still to be written. */
+  readonly values: Map<SettingPath, string>
+  /** What somebody else has set: these keep their value. */
+  readonly left: readonly SysctlChange[]
+}
+
+const findWayBack = async (
   native: HostConnection,
   before: ReadonlyMap<SettingPath, string>,
-  made: ReadonlyMap<SettingPath, string>,
-  current: ReadonlyMap<SettingPath, string>,
+  made: string,
   why: string,
-): Promise<SysctlChange[]> => {
+): Promise<WayBack> => {
+  const values = new Map<SettingPath, string>()
   const left: SysctlChange[] = []
-  for (const [path, old] of before) {
-    const own = made.get(path)
-    const value = current.get(path)
-    if (own === undefined || value === undefined) continue
+  for (const [path, value] of await readAll(native, [...before.keys()])) {
+    const old = before.get(path) ?? value
+    const own = madeOf(path, made)
     const isOurs = value === own && !isHeld(native, nameSetting(path), value)
     if (!isOurs) left.push(settingChange(path, old, own, why))
-    const next = isOurs ? old : value
+    values.set(path, isOurs ? old : value)
+  }
+  return { values, left }
+}
+
+const putBackAll = async (native: HostConnection, { values }: WayBack): Promise<void> => {
+  for (const [path, value] of values) {
     try {
-      await putSetting(native, path, next)
+      await putSetting(native, path, value)
     } catch (error) {
       if (!isGone(error)) throw error
     }
-    notePutBack(native, nameSetting(path), next)
+    notePutBack(native, nameSetting(path), value)
+    values.delete(path)
   }
-  return left
 }
 
 /** Writes the switch, and puts back with it what the kernel wrote along. */
 const switchWriter = (setting: SettingPath, why: string, family: Family): Writer => {
   let before = new Map<SettingPath, string>()
-  let made = before
+  let made = ''
+  let wayBack: WayBack | undefined
   return {
     put: async (native, value) => {
       before = await readAll(native, await companionsOf(native, family))
-      try {
-        await putSetting(native, setting, value)
-      } finally {
-        // Also when it is not known whether it was written.
-        made = await readAll(native, [...before.keys()])
-      }
+      made = value
+      await putSetting(native, setting, value)
     },
     putBack: async (native, change) => {
-      const current = await readAll(native, [...before.keys()])
-      await putSetting(native, setting, change.before)
-      const left = await putBackAll(native, before, made, current, why)
+      // Where it failed before, the switch may have been written: that is not repeated, since the
+      // kernel writes the companions each time.
+      const isDone = isSameValue(await readSetting(native, setting), change.before)
+      if (!wayBack || !isDone) {
+        wayBack = await findWayBack(native, before, made, why)
+        await putSetting(native, setting, change.before)
+      }
+      await putBackAll(native, wayBack)
+      const { left } = wayBack
+      wayBack = undefined
       return { restored: [change], left }
     },
   }

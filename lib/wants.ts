@@ -20,7 +20,7 @@ export interface SettingRecord {
   readonly isPutBack: boolean
 }
 
-/** Makes it what it was before the change. */
+/** Makes it what it was before the change. Called again after it failed, it does what is left to do. */
 export type PutBack = (native: HostConnection, change: HostChange) => Promise<UndoReport>
 
 interface Layer {
