@@ -5,7 +5,7 @@ import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
 import { settingAction, settingChange } from './setting-action.js'
 import type { Writer } from './setting-action.js'
-import { isHeld, isSameValue, notePutBack } from './wants.js'
+import { dropGone, isHeld, isSameValue, notePutBack } from './wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
@@ -35,6 +35,13 @@ const readUnlessGone = async (
     if (!isGone(error)) throw error
     return undefined
   }
+}
+
+/** All that there are; of others no more is remembered. */
+const listDevices = async (native: HostConnection): Promise<readonly string[]> => {
+  const devices = (await listLinks(native)).map(({ device }) => device)
+  dropGone(native, devices)
+  return devices
 }
 
 /** Writes settings that are not yet as wished, and keeps them so. */
@@ -92,8 +99,7 @@ export const noReversePath = (why: string, tunnel: string): Step =>
     const { all, own } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
     const off = [tunnel, 'all'].map((device) => ({ ...filterOf(device), value: '0' }))
     if (all === 0 && own !== 0) return off
-    const links = await listLinks(native)
-    const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
+    const others = (await listDevices(native)).filter((device) => device !== tunnel)
     if (all === 0) return [...(await strictOnes(native, others)), ...off]
     const kept = others.map((device) => ({
       ...filterOf(device),
@@ -129,8 +135,8 @@ export const wishOfEach = async (
   wishOf: (device: string) => Wish,
 ): Promise<readonly Wish[]> => {
   if (devices.length > 0) return devices.map(wishOf)
-  const all = (await listLinks(native)).filter(({ device }) => device !== 'lo')
-  return all.map(({ device }) => ({ ...wishOf(device), mayVanish: true }))
+  const all = (await listDevices(native)).filter((device) => device !== 'lo')
+  return all.map((device) => ({ ...wishOf(device), mayVanish: true }))
 }
 
 const switches: Readonly<Record<Family, SettingPath>> = {
@@ -140,11 +146,9 @@ const switches: Readonly<Record<Family, SettingPath>> = {
 
 /** What the kernel writes along with the switch, on devices and for those to come. */
 const companionsOf = async (native: HostConnection, family: Family): Promise<SettingPath[]> => {
-  const links = await listLinks(native)
+  const devices = await listDevices(native)
   return [
-    ...['default', ...links.map(({ device }) => device)].map((device) =>
-      devicePath(family, device, 'forwarding'),
-    ),
+    ...['default', ...devices].map((device) => devicePath(family, device, 'forwarding')),
     // inet_forward_change() of net/ipv4/devinet.c: a router believes no redirects.
     ...(family === 'ipv4' ? [devicePath('ipv4', 'all', 'accept_redirects')] : []),
   ]
@@ -199,10 +203,10 @@ const putBackAll = async (native: HostConnection, { values }: WayBack): Promise<
   for (const [path, value] of values) {
     try {
       await putSetting(native, path, value)
+      notePutBack(native, nameSetting(path), value)
     } catch (error) {
       if (!isGone(error)) throw error
     }
-    notePutBack(native, nameSetting(path), value)
     values.delete(path)
   }
 }
