@@ -5,7 +5,7 @@ import { changeGuePort, createLink, deleteLink, findLink, isGuePortOpen, setLink
 import type { GuePort, TunnelDevice } from './link.js'
 import type { Step } from './trail.js'
 import { wantedAction } from './wanted-action.js'
-import { heldValue } from './wants.js'
+import { heldValue, isOrphaned } from './wants.js'
 import type { GuePortChange, LinkChange } from '../types/profile.js'
 
 const refuse = (device: string, what: string): never => {
@@ -30,7 +30,11 @@ export const createTunnelDevice =
     // The kernel is not asked from where a device takes packets; this handle knows it of its own.
     const found = heldValue(native, name) ?? 'there'
     if (there && parent !== undefined && found !== 'there' && found !== made) {
-      refuse(device, ` for ${parent}: another preparation needs it ${found}`)
+      const isLeft = isOrphaned(native, name, found)
+      const why = isLeft
+        ? `a preparation that failed, and could not delete it, has left it ${found}; nobody needs it, delete it`
+        : `another preparation needs it ${found}`
+      refuse(device, ` for ${parent}: ${why}`)
     }
     const after = there ? found : made
     const change: LinkChange = { kind: 'link', device, before: 'absent', after: 'down', why }
@@ -38,7 +42,9 @@ export const createTunnelDevice =
       wantedAction(
         { name, before: there ? found : 'absent', after, isWanted: false, changeOf: () => change },
         {
-          read: async (now) => ((await findLink(now, device)) ? after : 'absent'),
+          // Not `after`: it may be gone, and be another preparation's by now.
+          read: async (now) =>
+            (await findLink(now, device)) ? (heldValue(now, name) ?? 'there') : 'absent',
           put: (now) => createLink(now, tunnel),
           putBack: async (later) => {
             await deleteLink(later, device)
@@ -94,7 +100,7 @@ export const openGuePort =
           read,
           put: (now) => changeGuePort(now, 'open', where),
           putBack: async (later) => {
-            await changeGuePort(later, 'close', where)
+            if ((await read(later)) === 'open') await changeGuePort(later, 'close', where)
             return { restored: [change], left: [] }
           },
         },

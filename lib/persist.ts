@@ -2,7 +2,7 @@
 
 import { IpvsError } from './errors.js'
 import { isAbsence, readText, replaceFile } from './file.js'
-import { isSameValue, settingRecords } from './wants.js'
+import { isSameValue, notePersisted, settingRecords } from './wants.js'
 import type { SettingRecord } from './wants.js'
 import { wrongType, wrongValue } from './validate.js'
 import type { HostConnection } from '../types/addon.js'
@@ -108,11 +108,13 @@ const persistNow = async (native: HostConnection, path: string): Promise<Persist
   // What was there before us is somebody else's, and stays as it is.
   const foreign = start < 0 ? lines : lines.slice(0, start)
   const own = start < 0 ? [] : lines.slice(start)
-  const settings = merge(parseSettings(own), settingRecords(native))
+  const records = settingRecords(native)
+  const settings = merge(parseSettings(own), records)
   checkNames(settings)
   const above = foreign.length === 1 && foreign[0] === '' ? [] : foreign
   const gap = start < 0 && above.length > 0 ? [''] : []
   await replaceFile(path, [...above, ...gap, ...header, ...format(settings), ''].join('\n'))
+  notePersisted(native, records)
   return { path, settings }
 }
 

@@ -5,7 +5,7 @@ import { devicePath, readDeviceSetting, readLarger } from './device-setting.js'
 import { listLinks } from './link.js'
 import { settingAction, settingChange } from './setting-action.js'
 import type { Writer } from './setting-action.js'
-import { isHeld, notePutBack } from './wants.js'
+import { dropGone, isHeld, isSameValue, notePutBack } from './wants.js'
 import { nameSetting, putSetting, readSetting } from './sysctl.js'
 import type { SettingPath } from './sysctl.js'
 import { isGone } from './trail.js'
@@ -35,6 +35,13 @@ const readUnlessGone = async (
     if (!isGone(error)) throw error
     return undefined
   }
+}
+
+/** All that there are; of others no more is remembered. */
+const listDevices = async (native: HostConnection): Promise<readonly string[]> => {
+  const devices = (await listLinks(native)).map(({ device }) => device)
+  dropGone(native, devices)
+  return devices
 }
 
 /** Writes settings that are not yet as wished, and keeps them so. */
@@ -92,8 +99,7 @@ export const noReversePath = (why: string, tunnel: string): Step =>
     const { all, own } = await readLarger(native, 'ipv4', tunnel, 'rp_filter')
     const off = [tunnel, 'all'].map((device) => ({ ...filterOf(device), value: '0' }))
     if (all === 0 && own !== 0) return off
-    const links = await listLinks(native)
-    const others = links.map(({ device }) => device).filter((device) => device !== tunnel)
+    const others = (await listDevices(native)).filter((device) => device !== tunnel)
     if (all === 0) return [...(await strictOnes(native, others)), ...off]
     const kept = others.map((device) => ({
       ...filterOf(device),
@@ -129,8 +135,8 @@ export const wishOfEach = async (
   wishOf: (device: string) => Wish,
 ): Promise<readonly Wish[]> => {
   if (devices.length > 0) return devices.map(wishOf)
-  const all = (await listLinks(native)).filter(({ device }) => device !== 'lo')
-  return all.map(({ device }) => ({ ...wishOf(device), mayVanish: true }))
+  const all = (await listDevices(native)).filter((device) => device !== 'lo')
+  return all.map((device) => ({ ...wishOf(device), mayVanish: true }))
 }
 
 const switches: Readonly<Record<Family, SettingPath>> = {
@@ -140,11 +146,9 @@ const switches: Readonly<Record<Family, SettingPath>> = {
 
 /** What the kernel writes along with the switch, on devices and for those to come. */
 const companionsOf = async (native: HostConnection, family: Family): Promise<SettingPath[]> => {
-  const links = await listLinks(native)
+  const devices = await listDevices(native)
   return [
-    ...['default', ...links.map(({ device }) => device)].map((device) =>
-      devicePath(family, device, 'forwarding'),
-    ),
+    ...['default', ...devices].map((device) => devicePath(family, device, 'forwarding')),
     // inet_forward_change() of net/ipv4/devinet.c: a router believes no redirects.
     ...(family === 'ipv4' ? [devicePath('ipv4', 'all', 'accept_redirects')] : []),
   ]
@@ -163,50 +167,72 @@ const readAll = async (
   return values
 }
 
-/** Puts the companions back, but for those that somebody else has set: these keep their value. */
-const putBackAll = async (
+/** What the kernel makes of the companions when the switch is written; it need not be asked. */
+const madeOf = (companion: SettingPath, value: string): string => {
+  if (companion.at(-1) === 'forwarding') return value
+  return value === '0' ? '1' : '0'
+}
+
+/** The way back of the companions, once the switch is what it was. */
+interface WayBack {
+  /** What is still to be written. */
+  readonly values: Map<SettingPath, string>
+  /** What somebody else has set: these keep their value. */
+  readonly left: readonly SysctlChange[]
+}
+
+const findWayBack = async (
   native: HostConnection,
   before: ReadonlyMap<SettingPath, string>,
-  made: ReadonlyMap<SettingPath, string>,
-  current: ReadonlyMap<SettingPath, string>,
+  made: string,
   why: string,
-): Promise<SysctlChange[]> => {
+): Promise<WayBack> => {
+  const values = new Map<SettingPath, string>()
   const left: SysctlChange[] = []
-  for (const [path, old] of before) {
-    const own = made.get(path)
-    const value = current.get(path)
-    if (own === undefined || value === undefined) continue
+  for (const [path, value] of await readAll(native, [...before.keys()])) {
+    const old = before.get(path) ?? value
+    const own = madeOf(path, made)
     const isOurs = value === own && !isHeld(native, nameSetting(path), value)
     if (!isOurs) left.push(settingChange(path, old, own, why))
-    const next = isOurs ? old : value
+    values.set(path, isOurs ? old : value)
+  }
+  return { values, left }
+}
+
+const putBackAll = async (native: HostConnection, { values }: WayBack): Promise<void> => {
+  for (const [path, value] of values) {
     try {
-      await putSetting(native, path, next)
+      await putSetting(native, path, value)
+      notePutBack(native, nameSetting(path), value)
     } catch (error) {
       if (!isGone(error)) throw error
     }
-    notePutBack(native, nameSetting(path), next)
+    values.delete(path)
   }
-  return left
 }
 
 /** Writes the switch, and puts back with it what the kernel wrote along. */
 const switchWriter = (setting: SettingPath, why: string, family: Family): Writer => {
   let before = new Map<SettingPath, string>()
-  let made = before
+  let made = ''
+  let wayBack: WayBack | undefined
   return {
     put: async (native, value) => {
       before = await readAll(native, await companionsOf(native, family))
-      try {
-        await putSetting(native, setting, value)
-      } finally {
-        // Also when it is not known whether it was written.
-        made = await readAll(native, [...before.keys()])
-      }
+      made = value
+      await putSetting(native, setting, value)
     },
     putBack: async (native, change) => {
-      const current = await readAll(native, [...before.keys()])
-      await putSetting(native, setting, change.before)
-      const left = await putBackAll(native, before, made, current, why)
+      // Where it failed before, the switch may have been written: that is not repeated, since the
+      // kernel writes the companions each time.
+      const isDone = isSameValue(await readSetting(native, setting), change.before)
+      if (!wayBack || !isDone) {
+        wayBack = await findWayBack(native, before, made, why)
+        await putSetting(native, setting, change.before)
+      }
+      await putBackAll(native, wayBack)
+      const { left } = wayBack
+      wayBack = undefined
       return { restored: [change], left }
     },
   }

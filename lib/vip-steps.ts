@@ -5,8 +5,9 @@ import { formatAddress } from './address.js'
 import type { Address } from './address.js'
 import { isGone } from './trail.js'
 import type { Action, Step, Undone } from './trail.js'
-import { deleteEach, nameVip, tryToAdd, vipOn, withLabels } from './vip.js'
+import { deleteEach, tryToAdd, vipOn, withLabels } from './vip.js'
 import type { Vip } from './vip.js'
+import { nameWantedVip, valueOf } from './vip-wants.js'
 import { forget, hold, isHeld, isOrphaned, orphan, release } from './wants.js'
 import type { Hold } from './wants.js'
 import type { HostConnection } from '../types/addon.js'
@@ -27,11 +28,6 @@ const addressChange = (
   why,
 })
 
-const nameOf = (place: HostAddress | Vip): string => `address ${nameVip(place)}`
-
-/** The label tells whose it is: what has another one is not what was there before. */
-const valueOf = ({ label }: HostAddress | Vip): string => label ?? 'present'
-
 /** A VIP that a preparation has. */
 interface Having {
   readonly vip: Vip
@@ -44,7 +40,7 @@ interface Having {
 const take = (native: HostConnection, vip: Vip, isAdded: boolean, preparation: string): Having => {
   const value = valueOf(vip)
   const before = isAdded ? 'absent' : value
-  const held = hold(native, nameOf(vip), preparation, { before, value, isWanted: false })
+  const held = hold(native, nameWantedVip(vip), preparation, { before, value, isWanted: false })
   return { vip, isAdded, held }
 }
 
@@ -62,7 +58,7 @@ const whyThere = async (native: HostConnection, vips: readonly Vip[]): Promise<U
   let why: Undone['vip']
   for (const each of await listAddresses(native, undefined)) {
     if (each.family !== 'ipv4' || !devices.has(each.device)) continue
-    const wanting = [native, nameOf(each), valueOf(each)] as const
+    const wanting = [native, nameWantedVip(each), valueOf(each)] as const
     if (isOrphaned(...wanting)) why ??= 'orphaned'
     else if (keys.has(keyOf(each)) && !isHeld(...wanting)) why = 'stays'
   }
@@ -85,11 +81,11 @@ const letGo = async (
   why: string,
 ): Promise<{ readonly failed: readonly Having[]; readonly failures: readonly Error[] }> => {
   const present = await listAddresses(native, undefined)
-  const values = new Map(present.map((each) => [nameOf(each), valueOf(each)]))
+  const values = new Map(present.map((each) => [nameWantedVip(each), valueOf(each)]))
   const toDelete = all.flatMap((having) => {
     const { vip, isAdded, held } = having
     if (!held) return []
-    const name = nameOf(vip)
+    const name = nameWantedVip(vip)
     const { isKept, done } = release(native, name, held, values.get(name) ?? 'absent')
     if (!isKept) return [{ having, name, held, done }]
     done()

@@ -20,6 +20,7 @@ import {
   wrongType,
   wrongValue,
 } from './validate.js'
+import { nameVip, noteAdded, noteDeleted } from './vip-wants.js'
 import type { Failure, HostConnection } from '../types/addon.js'
 import type { HostAddress } from '../types/host.js'
 import type { Family } from '../types/service.js'
@@ -117,11 +118,6 @@ export const vipOn = (device: string, { family, bytes }: Address): Vip => ({
   announced: false,
   deprecated: false,
 })
-
-type Place = Pick<HostAddress, 'address' | 'prefixLength' | 'device'>
-
-export const nameVip = ({ address, prefixLength, device }: Place): string =>
-  `${address}/${prefixLength} on ${device}`
 
 /** The kernel tells addresses apart by this. */
 const keyOf = nameVip
@@ -258,6 +254,7 @@ export const addVip = async (native: HostConnection, vip: Vip): Promise<HostAddr
   const present = needsLabel ? await listAddresses(native, vip.device) : []
   const [labelled = vip] = withLabels([vip], present)
   const { added, error } = await tryToAdd(native, [labelled])
+  noteAdded(native, added)
   // The lost reply may have been that it is there already, as somebody else's.
   if (isUnknown(error)) throw error
   if (error) throw await takeBack(native, added, error)
@@ -286,6 +283,7 @@ export const addVips = async (
   }
   const labelled = withLabels(missing, present)
   const { added, error } = await tryToAdd(native, labelled, announced)
+  noteAdded(native, added)
   // None was there when we looked, so that one of unknown outcome is taken for ours. What somebody else
   // has added since has another label, by which the kernel lets it be; IPv6 has no labels.
   if (error) throw await takeBack(native, added, error)
@@ -297,6 +295,7 @@ export const addVips = async (
 export const deleteVip = async (native: HostConnection, vip: Vip): Promise<void> => {
   const [error] = await deleteEach(native, [vip])
   if (error) throw error
+  noteDeleted(native, vip)
 }
 
 /** Deletes those that are there. Goes on after a failure. */
@@ -305,8 +304,9 @@ export const deleteVips = async (native: HostConnection, vips: readonly Vip[]): 
   const labels = new Map(present.map((address) => [keyOf(address), address.label]))
   const isThere = (vip: Vip): boolean =>
     labels.has(keyOf(vip)) && (vip.label === undefined || vip.label === labels.get(keyOf(vip)))
-  const there = new Map(vips.filter(isThere).map((vip) => [keyOf(vip), vip]))
-  const errors = await deleteEach(native, [...there.values()])
+  const there = [...new Map(vips.filter(isThere).map((vip) => [keyOf(vip), vip])).values()]
+  const errors = await deleteEach(native, there)
+  for (const [index, vip] of there.entries()) if (!errors[index]) noteDeleted(native, vip)
   const error = errorOfAll(
     errors.flatMap((each) => (each && each.code !== 'ERR_HOST_NO_ADDRESS' ? [each] : [])),
   )

@@ -29,6 +29,11 @@ export interface Means {
   readonly putBack: PutBack
 }
 
+interface Begun {
+  readonly target: string
+  readonly finish: (native: HostConnection) => Promise<UndoReport>
+}
+
 interface WantedAction extends Action {
   readonly leave: (native: HostConnection) => void
 }
@@ -40,6 +45,8 @@ export const wantedAction = (
 ): WantedAction => {
   const changes = before === after ? [] : [changeOf(before, after)]
   let held: Hold | undefined
+  /** An undo that failed: it may have made it what it was, and not done what goes with that. */
+  let begun: Begun | undefined
   const apply = async (native: HostConnection, preparation: string): Promise<void> => {
     const take = (): void => {
       held = hold(native, name, preparation, { before, value: after, isWanted, restore: putBack })
@@ -57,9 +64,10 @@ export const wantedAction = (
   const letGo = async (native: HostConnection, what: Hold): Promise<UndoReport> => {
     const current = await read(native)
     const { target, isKept, restore = putBack, done } = release(native, name, what, current)
-    const report = isKept
-      ? { restored: [], left: changes }
-      : await restore(native, changeOf(target, current))
+    if (!isKept) begun = { target, finish: (now) => restore(now, changeOf(target, current)) }
+    // Somebody else wants it otherwise since it was begun.
+    else if (begun?.target !== target) begun = undefined
+    const report = begun ? await begun.finish(native) : { restored: [], left: changes }
     done()
     return report
   }

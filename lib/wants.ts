@@ -20,7 +20,7 @@ export interface SettingRecord {
   readonly isPutBack: boolean
 }
 
-/** Makes it what it was before the change. */
+/** Makes it what it was before the change. Called again after it failed, it does what is left to do. */
 export type PutBack = (native: HostConnection, change: HostChange) => Promise<UndoReport>
 
 interface Layer {
@@ -41,6 +41,8 @@ interface State {
   putBack?: string
   /** How it is put back by whoever is the last. */
   restore?: PutBack | undefined
+  /** A file has it as it was wanted: what it was put back to is remembered until that is there. */
+  isPersisted?: boolean
 }
 
 /** What a preparation holds. */
@@ -74,6 +76,32 @@ export const settingRecords = (native: HostConnection): ReadonlyMap<string, Sett
     }),
   )
 
+/** These are in a file now. */
+export const notePersisted = (
+  native: HostConnection,
+  records: ReadonlyMap<string, SettingRecord>,
+): void => {
+  for (const [name, { isPutBack }] of records) stateOf(native, name).isPersisted = !isPutBack
+}
+
+const dropPutBack = (native: HostConnection, name: string): void => {
+  const own = states.get(native)
+  const state = own?.get(name)
+  if (state?.layers.length === 0 && state.isPersisted !== true) own?.delete(name)
+}
+
+/**
+ * Remembers no longer what settings were put back to whose device is gone: devices come and go, and
+ * that would be more and more.
+ */
+export const dropGone = (native: HostConnection, devices: readonly string[]): void => {
+  const present = new Set(['all', 'default', ...devices])
+  for (const name of states.get(native)?.keys() ?? []) {
+    const device = /^net\.ipv[46]\.conf\.([^.]+)\./.exec(name)?.[1]?.replaceAll('/', '.')
+    if (device !== undefined && !present.has(device)) dropPutBack(native, name)
+  }
+}
+
 const found = (value: string): Layer => ({
   kind: 'found',
   value,
@@ -104,6 +132,15 @@ export const noteAsked = (native: HostConnection, name: string, value: string): 
   state.layers = withoutOldFound([...others, asked])
 }
 
+/**
+ * A call has changed what preparations may hold: what these made it is no more, also should it look the
+ * same again. Other than a setting, it is not remembered where none of them does.
+ */
+export const noteChanged = (native: HostConnection, name: string, value: string): void => {
+  const state = states.get(native)?.get(name)
+  if (state) state.layers = withoutOldFound([...state.layers, found(value)])
+}
+
 /** The setting was put back along with another one. */
 export const notePutBack = (native: HostConnection, name: string, value: string): void => {
   stateOf(native, name).putBack = value
@@ -131,6 +168,15 @@ export const isOrphaned = (native: HostConnection, name: string, value: string):
   return top !== undefined && isOrphan(top) && isSameValue(top.value, value)
 }
 
+/** Others stand above what a preparation holds: it lets go of that, to have it on top again. */
+const moveOff = (state: State, holder: string): void => {
+  const top = state.layers.at(-1)
+  const rest = state.layers.filter(
+    (layer) => layer === top || !layer.holders.delete(holder) || layer.holders.size > 0,
+  )
+  state.layers = withoutOldFound(rest)
+}
+
 interface Wanted {
   readonly before: string
   readonly value: string
@@ -153,6 +199,9 @@ export const hold = (
   if (before === value) {
     const since = state.layers.findLastIndex(({ kind }) => kind === 'found') + 1
     if (state.layers.slice(since).some(({ holders }) => holders.has(holder))) return undefined
+  }
+  moveOff(state, holder)
+  if (before === value) {
     const top = state.layers.at(-1)
     if (top?.kind === 'held') {
       top.holders.add(holder)
@@ -167,8 +216,11 @@ export const hold = (
   return { layer, holder }
 }
 
-const without = ({ layers }: State, { layer }: Hold): readonly Layer[] =>
-  layer.holders.size > 1 ? layers : layers.filter((each) => each !== layer && !isOrphan(each))
+const without = ({ layers }: State, { layer, holder }: Hold): readonly Layer[] => {
+  // Preparing the same again may have taken its place.
+  const isLast = layer.holders.has(holder) && layer.holders.size === 1
+  return isLast ? layers.filter((each) => each !== layer && !isOrphan(each)) : layers
+}
 
 /** Only settings are remembered when nobody wants them any more, for persist(). */
 const isSetting = (name: string): boolean => name.startsWith('net.')
@@ -228,6 +280,7 @@ export const release = (
 export const forget = (native: HostConnection, name: string, held: Hold): void => {
   const rest = without(stateOf(native, name), held)
   settle(native, name, held, rest, rest.at(-1)?.value)
+  dropPutBack(native, name)
 }
 
 /** Lets go of what stays as it is for good, for somebody else. */

@@ -135,6 +135,38 @@ t.test('a call holds nothing', async (t) => {
   t.same(await vipsOf(host), [a])
 })
 
+t.test("a VIP that a call has deleted and added again is that call's", async (t) => {
+  for (const vip of [a, six]) {
+    for (const list of [false, true]) {
+      const { host } = await makeBed(t)
+      const first = await host.prepareRealServer(dr(vip))
+      const second = await host.prepareRealServer(dr(vip, b))
+      const one = { address: vip }
+      await host.deleteVip(list ? [one] : one)
+      await (list ? host.addVip([one]) : host.addVip(one))
+      t.same(addressesOf((await first.undo()).left), [vip])
+      const third = await host.prepareRealServer(dr(vip, c))
+      t.same(addressesOf((await second.undo()).restored), [b])
+      t.same(addressesOf((await third.undo()).restored), [c])
+      t.same(await vipsOf(host), [vip])
+      const states = await host.arpSuppression('v0')
+      t.match(states, [{ suppressed: vip === a }], 'and it stays hidden, where that matters')
+    }
+  }
+})
+
+t.test('a VIP that a call has deleted is added again by who prepares it next', async (t) => {
+  const bed = await makeBed(t)
+  const { host } = bed
+  const before = everything(bed)
+  const first = await host.prepareRealServer(dr(a))
+  await host.deleteVip({ address: a })
+  const second = await host.prepareRealServer(dr(a, b))
+  t.same(addressesOf((await first.undo()).left), [a])
+  t.same(addressesOf((await second.undo()).restored), [a, b])
+  t.equal(everything(bed), before)
+})
+
 t.test('a VIP that others have replaced meanwhile stays, and stays hidden', async (t) => {
   const { host, inside } = await makeBed(t)
   const first = await host.prepareRealServer(dr(a))
@@ -149,15 +181,20 @@ t.test('a VIP that others have replaced meanwhile stays, and stays hidden', asyn
   t.match(await host.arpSuppression('v0'), [{ suppressed: true }])
 })
 
+const refusal = { stage: 6, errno: 24, text: '' }
+
 /** Devices of a kind that every kernel has, and ports as the kernel would have them. */
 const makeTunnels = async (t: Test) => {
   const { netns, inside } = makeNamespace(t)
   const ports = new Set<number>()
   const windows: (() => void)[] = []
+  const verbs = { create: 1, delete: 2, up: 3, down: 4 }
+  const refusals: (keyof typeof verbs)[] = []
   const { host, native } = await openThrough(netns, (each) =>
     withCalls(each, {
       changeLink: (verb, device, kind) => {
         windows.pop()?.()
+        if (refusals.some((each) => verbs[each] === verb)) return Promise.resolve(refusal)
         return each.changeLink(verb, device, kind, '')
       },
       readFouPort: (port) =>
@@ -174,7 +211,7 @@ const makeTunnels = async (t: Test) => {
   })
   const make = (name: string, ...steps: Step[]): Promise<Preparation> =>
     prepare(native, steps, name, (_, work) => work(native), undefined)
-  return { inside, ports, windows, make }
+  return { inside, ports, windows, refusals, make }
 }
 
 const device = 'ipvs-gre'
@@ -237,6 +274,38 @@ t.test('a device takes packets from one other only, and who made it says from wh
   await first.undo()
   t.match(inside('ip', '-br', 'link', 'show', device), /<.*\bUP\b.*>/)
   await second.undo()
+  await (await make('b', ...tunnelSteps('v1'))).undo()
+  t.notMatch(inside('ip', '-br', 'link'), device)
+})
+
+t.test('a device that is gone and made again is of who made it', async (t) => {
+  for (const parents of [
+    ['v0', 'v1'],
+    ['v0', undefined],
+    [undefined, 'v0'],
+  ]) {
+    const { inside, make } = await makeTunnels(t)
+    const first = await make('a', ...tunnelSteps(parents[0]))
+    inside('ip', 'link', 'delete', device)
+    const second = await make('b', ...tunnelSteps(parents[1]))
+    await first.undo()
+    t.match(inside('ip', '-br', 'link', 'show', device), /<.*\bUP\b.*>/)
+    await second.undo()
+    t.notMatch(inside('ip', '-br', 'link'), device, parents.join())
+  }
+})
+
+t.test('a device that nobody needs is told so where it is in the way', async (t) => {
+  const { inside, refusals, make } = await makeTunnels(t)
+  refusals.push('down', 'delete')
+  const failing: Step = () => Promise.reject(new Error('no more'))
+  await t.rejects(make('a', ...tunnelSteps('v0'), failing), { name: 'AggregateError' })
+  await t.rejects(make('b', ...tunnelSteps('v1')), {
+    code: 'ERR_HOST_REFUSED',
+    message: /ipvs-gre.*v1: .*failed.*left it there for v0.*delete it/,
+  })
+  inside('ip', 'link', 'delete', device)
+  refusals.length = 0
   await (await make('b', ...tunnelSteps('v1'))).undo()
   t.notMatch(inside('ip', '-br', 'link'), device)
 })

@@ -106,3 +106,19 @@ t.test('a VIP that could not be deleted stays hidden until it is', async (t) => 
   await again.undo()
   t.equal(everything(), before)
 })
+
+t.test('a VIP that could not be deleted, but is by a call, is no more', async (t) => {
+  const { host, inside, left } = await makeBed(t)
+  const six = '2001:db8::9'
+  const [one, other] = [{ address: '10.9.9.1' }, { address: six }]
+  left.addresses = 1
+  left.meanwhile = () => void inside('ip', 'address', 'add', `${six}/128`, 'dev', 'lo')
+  await t.rejects(host.prepareRealServer(dr('10.9.9.1', six)), twice)
+  left.addresses = Infinity
+  await host.deleteVip([one, other])
+  await host.addVip([one])
+  const preparation = await host.prepareRealServer(dr('10.9.9.1'))
+  t.notMatch(preparation.changed, [{ kind: 'address' }])
+  await preparation.undo()
+  t.match(inside('ip', '-o', 'address'), '10.9.9.1/')
+})

@@ -177,6 +177,56 @@ t.test('and so is what the kernel writes along with a switch', async (t) => {
   }
 })
 
+t.test('an undo that failed puts that back the next time', async (t) => {
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    const { native, inside, losses, everything } = await makeBed(t)
+    inside('sysctl', '-q', '-w', `net.${family}.conf.v0.forwarding=1`)
+    const before = everything()
+    const steps = [forward('it routes', family)]
+    const make = () => prepare(native, steps, 'it', (_, work) => work(native), undefined)
+    for (const fate of fates) {
+      for (const numbers of [[0], [1], [3], [2, 2], [0, 3]]) {
+        const preparation = await make()
+        const { changed } = preparation
+        for (const number of numbers) {
+          losses.tell({ [number]: fate })
+          await t.rejects(preparation.undo(), {
+            name: 'AggregateError',
+            errors: [{ code: unknown }],
+          })
+        }
+        losses.tell({})
+        t.same(
+          await preparation.undo(),
+          { restored: changed, left: [] },
+          `${fate} at ${numbers.join()}`,
+        )
+        t.equal(everything(), before, `${fate} at ${numbers.join()} of ${family}`)
+      }
+    }
+  }
+})
+
+t.test('nothing need be read after a switch is written', async (t) => {
+  const { native, losses, everything } = await makeBed(t)
+  const before = everything()
+  const make = () =>
+    prepare(native, [forward('it routes', 'ipv4')], 'it', (_, work) => work(native), undefined)
+  const blind = { 0: () => void (losses.isBlind = true) }
+  losses.tell({}, blind)
+  const first = await make()
+  losses.isBlind = false
+  t.same(await first.undo(), { restored: first.changed, left: [] })
+  t.equal(everything(), before)
+  losses.tell({ 0: 'answer lost' }, blind)
+  const errors = [{ code: unknown }, { name: 'AggregateError' }]
+  await t.rejects(make(), { name: 'AggregateError', errors })
+  losses.isBlind = false
+  losses.tell({})
+  await (await make()).undo()
+  t.equal(everything(), before, 'what was left is put back by the next one')
+})
+
 t.test('what somebody else adds in the midst of a preparation stays', async (t) => {
   const { host, inside, losses } = await makeBed(t)
   const addresses = (): string => inside('ip', '-o', 'address', 'show', 'dev', 'lo')

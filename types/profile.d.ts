@@ -76,10 +76,11 @@ export interface Preparation extends AsyncDisposable {
   readonly changed: readonly HostChange[]
   /**
    * Puts back exactly what was changed, in reverse order. What somebody else changed meanwhile is
-   * left alone. So is a setting that a call on the same {@link Host} asked for, and a setting, VIP,
-   * device or port that another preparation of it needs: the last one to be undone puts it back, in
-   * whatever order. What was there before all of them stays. What hides a VIP from ARP stays while
-   * that VIP does. Preparing the same once more is no other preparation.
+   * left alone. So is a setting that a call on the same {@link Host} asked for, a VIP that one has
+   * deleted and added anew, and a setting, VIP, device or port that another preparation of it needs:
+   * the last one to be undone puts it back, in whatever order. What was there before all of them
+   * stays. What hides a VIP from ARP stays while that VIP does. Preparing the same once more is no
+   * other preparation.
    *
    * Undoing twice is harmless; after a failure (an `AggregateError`) only what failed is tried again,
    * and what hides a VIP that could not be deleted. What a preparation that failed could not put back
