@@ -23,7 +23,7 @@ import { host, openHost, openIpvs } from 'ipvs-netlink'
 import { createFakeIpvs } from 'ipvs-netlink/testing'
 import { limit } from './fixtures/limits.js'
 
-t.setTimeout(limit(120_000))
+t.setTimeout(limit(600_000))
 
 const run = promisify(execFile)
 const fake = createFakeIpvs()

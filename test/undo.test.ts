@@ -14,7 +14,7 @@ import { makeHost } from './fixtures/namespace.js'
 import type { Namespace } from './fixtures/namespace.js'
 import type { Host, HostChange, Preparation } from 'ipvs-netlink'
 
-t.setTimeout(limit(120_000))
+t.setTimeout(limit(600_000))
 
 interface Bed extends Namespace {
   readonly host: Host

@@ -14,7 +14,7 @@ import { makeNamespace } from './fixtures/namespace.js'
 import { openThrough, withCalls } from './fixtures/through.js'
 import type { Native } from './fixtures/through.js'
 
-t.setTimeout(limit(120_000))
+t.setTimeout(limit(600_000))
 
 type Failure = Awaited<ReturnType<Native['writeSetting']>>
 
