@@ -39,6 +39,15 @@ const makeNative = (
   return { native, written }
 }
 
+type Answer = Awaited<ReturnType<Native['writeSetting']>>
+
+/** The same, which writes, and then answers something else. */
+const answering = (native: Native, answer: (name: string, value: string) => Answer): Native => ({
+  ...native,
+  writeSetting: async (name, value) =>
+    (await native.writeSetting(name, value)) ?? answer(name, value),
+})
+
 t.test("properties are the kernel's names in camel case", async (t) => {
   t.equal(kernelName('expireNodestConn'), 'expire_nodest_conn')
   t.equal(kernelName('conntrack'), 'conntrack')
@@ -131,14 +140,10 @@ t.test('the kernel refuses one: those before it are put back', async (t) => {
 
 t.test('nobody knows of one whether it was written: it is put back, too', async (t) => {
   const { native, written } = makeNative({ conntrack: '0', sloppy_tcp: '0' })
-  const losing = {
-    ...native,
-    writeSetting: async (name: string, value: string) => {
-      const failure = await native.writeSetting(name, value)
-      if (name.endsWith('sloppy_tcp') && value === '1') throw new Error('std::bad_alloc')
-      return failure
-    },
-  }
+  const losing = answering(native, (name, value) => {
+    if (name.endsWith('sloppy_tcp') && value === '1') throw new Error('std::bad_alloc')
+    return undefined
+  })
   const changes = takeIpvsSettingChanges({ conntrack: true, sloppyTcp: true })
   await t.rejects(setIpvsSettings(losing, changes), { code: 'ERR_IPVS_OUTCOME_UNKNOWN' })
   t.same(written, ['conntrack=1', 'sloppy_tcp=1', 'sloppy_tcp=0', 'conntrack=0'])
@@ -146,13 +151,9 @@ t.test('nobody knows of one whether it was written: it is put back, too', async 
 
 t.test('of one the kernel took only the beginning: it is put back, too', async (t) => {
   const { native, written } = makeNative({ conntrack: '0', brand_new: '7' })
-  const partly = {
-    ...native,
-    writeSetting: async (name: string, value: string) => {
-      const failure = await native.writeSetting(name, value)
-      return value === '1 2' ? { stage: 6, errno: 7, text: '' } : failure
-    },
-  }
+  const partly = answering(native, (_, value) =>
+    value === '1 2' ? { stage: 6, errno: 7, text: '' } : undefined,
+  )
   const changes = takeIpvsSettingChanges({ conntrack: true, brand_new: '1 2' })
   const error: unknown = await setIpvsSettings(partly, changes).catch((reason: unknown) => reason)
   t.match(error, { code: 'ERR_HOST_REFUSED', errno: -7, message: /only the beginning/ })

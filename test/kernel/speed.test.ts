@@ -143,8 +143,8 @@ t.test('while a long table is read and changed, others have their turn', async (
   t.ok(calls > 3, `another handle was called ${calls} times meanwhile`)
   // The kernel searches a list at each addition: each of the last of the 47 sends takes a 24th of all.
   const all = (user + system) / 1000
-  // Where they made by the main thread, 19 of them would be longer than this. A machine that is halted
-  // counts it as the time of who ran, which happens to a few.
+  // Were they made by the main thread, 19 of them would be longer than this. A machine that was halted
+  // counts that as time of whoever ran, which happens to a few.
   const long = turns.filter((turn) => turn > all / 40)
   t.ok(long.length <= 4, `of ${all} ms turns of the main thread took ${long.join()}`)
   t.comment(`the longest turn of the main thread took ${Math.max(...turns)} of ${all} ms`)
