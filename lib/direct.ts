@@ -6,13 +6,11 @@
 import { familyNumbers, familyOf } from './address.js'
 import { commands } from './commands.js'
 import { Places } from './direct-places.js'
-import { ipv4Word, rememberedIpv4Word } from './ipv4.js'
-import { ipv6Words, rememberedIpv6Words } from './ipv6.js'
-import type { Ipv6Words } from './ipv6.js'
-import { Known } from './known.js'
-import { allFlags, recordFormat } from './records.js'
-import { defaultScheduler, mostSchedulerName } from './service.js'
-import { isName } from './validate.js'
+import { AddressSeries, readAddress } from './address-words.js'
+import type { AddressWords } from './address-words.js'
+import { allFlags } from './records.js'
+import { schedulerWords } from './scheduler-words.js'
+import { defaultScheduler } from './service.js'
 import type { Properties } from './validate.js'
 
 // The compiler (V8) knows what a constant of this file is, and does not know what an imported one is: that
@@ -25,20 +23,11 @@ export type DirectVerb =
 
 /** The command of a verb that can be written directly, 0 of others. */
 const commandOf = (verb: unknown): number => {
-  switch (verb) {
-    case 'addDestination':
-      return NEW_DEST
-    case 'editDestination':
-      return SET_DEST
-    case 'deleteDestination':
-      return DEL_DEST
-    case 'addService':
-      return NEW_SERVICE
-    case 'editService':
-      return SET_SERVICE
-    default:
-      return 0
-  }
+  if (verb === 'editDestination') return SET_DEST
+  if (verb === 'addDestination') return NEW_DEST
+  if (verb === 'deleteDestination') return DEL_DEST
+  if (verb === 'addService') return NEW_SERVICE
+  return verb === 'editService' ? SET_SERVICE : 0
 }
 
 const isOfService = (command: number): boolean => command === NEW_SERVICE || command === SET_SERVICE
@@ -49,43 +38,31 @@ export const isDirectVerb = (verb: unknown): verb is DirectVerb => commandOf(ver
 // the service in files of their own cost 600 instructions a change more.
 
 // Comparing interned texts one by one is several times faster than looking them up in a list.
-const isServiceName = (name: string): boolean => {
-  switch (name) {
-    case 'protocol':
-    case 'address':
-    case 'port':
-    case 'fwmark':
-    case 'family':
-    case 'scheduler':
-    case 'schedulerFlags':
-    case 'onePacket':
-    case 'persistence':
-    case 'stats':
-    case 'destinations':
-      return true
-    default:
-      return false
-  }
-}
+const isServiceName = (name: string): boolean =>
+  name === 'protocol' ||
+  name === 'address' ||
+  name === 'port' ||
+  name === 'fwmark' ||
+  name === 'family' ||
+  name === 'scheduler' ||
+  name === 'schedulerFlags' ||
+  name === 'onePacket' ||
+  name === 'persistence' ||
+  name === 'stats' ||
+  name === 'destinations'
 
-const isDestinationName = (name: string): boolean => {
-  switch (name) {
-    case 'address':
-    case 'port':
-    case 'forwarding':
-    case 'weight':
-    case 'upperThreshold':
-    case 'lowerThreshold':
-    case 'family':
-    case 'activeConnections':
-    case 'inactiveConnections':
-    case 'persistentConnections':
-    case 'stats':
-      return true
-    default:
-      return false
-  }
-}
+const isDestinationName = (name: string): boolean =>
+  name === 'address' ||
+  name === 'port' ||
+  name === 'forwarding' ||
+  name === 'weight' ||
+  name === 'upperThreshold' ||
+  name === 'lowerThreshold' ||
+  name === 'family' ||
+  name === 'activeConnections' ||
+  name === 'inactiveConnections' ||
+  name === 'persistentConnections' ||
+  name === 'stats'
 
 const isServiceOperationName = (name: string): boolean =>
   name === 'op' ||
@@ -98,7 +75,10 @@ const isServiceOperationName = (name: string): boolean =>
 const isOperationName = (name: string): boolean =>
   name === 'destination' || isServiceOperationName(name)
 
-/** Whether there are no others, as takeObject has it, which also refuses arrays: these have a length. */
+/**
+ * Whether there are no others, as takeObject has it, which refuses arrays and functions, too: these have a
+ * length. What else is no object has no address.
+ */
 const hasOnly = (value: Properties, isKnown: (name: string) => boolean): boolean => {
   if (value['length'] !== undefined) return false
   for (const name in value) if (!isKnown(name)) return false
@@ -117,15 +97,15 @@ const familyNumber = (value: unknown): number =>
 /** A service as its record has it. */
 interface PlainService {
   readonly family: number
-  /** 0 of a fwmark service. */
+  /** Whether it is a fwmark service. That has no protocol, address and port, and others have no fwmark. */
+  readonly isMarked: boolean
   readonly protocol: number
-  readonly word: number
-  /** Of an IPv6 service. */
-  readonly words: Ipv6Words | undefined
+  readonly address: AddressWords
   readonly port: number
-  /** 0 of an address service. */
   readonly fwmark: number
 }
+
+const noAddress: AddressWords = { family: 0, first: 0, second: 0, third: 0, fourth: 0 }
 
 const takeFwmark = (value: Properties): PlainService | undefined => {
   const { protocol, address, port, family, fwmark } = value
@@ -139,45 +119,29 @@ const takeFwmark = (value: Properties): PlainService | undefined => {
     hasOnly(value, isServiceName)
   const number = familyNumber(family)
   return isPlain && number !== 0
-    ? { family: number, protocol: 0, word: 0, words: undefined, port: 0, fwmark }
+    ? { family: number, isMarked: true, protocol: 0, address: noAddress, port: 0, fwmark }
     : undefined
 }
 
+const services = new AddressSeries()
+const destinations = new AddressSeries()
+
 /** Undefined for what is for others to judge. */
 const takeService = (value: unknown): PlainService | undefined => {
-  if (typeof value !== 'object' || value === null) return undefined
+  if (value === undefined || value === null) return undefined
   const { protocol, address, port, family, fwmark } = value as Properties
   if (fwmark !== undefined) return takeFwmark(value as Properties)
   const number = protocolNumber(protocol)
   if (typeof address !== 'string' || number === 0 || !isPort(port)) return undefined
-  const word = rememberedIpv4Word(address)
-  const words = word === 0 ? rememberedIpv6Words(address) : undefined
-  const own = words ? ipv6 : ipv4
+  const words = services.get(address)
+  if (words === undefined) return undefined
   const isPlain =
-    (word !== 0 || words !== undefined) &&
-    (family === undefined || family === familyOf(own)) &&
+    (family === undefined || family === familyOf(words.family)) &&
     hasOnly(value as Properties, isServiceName)
-  return isPlain ? { family: own, protocol: number, word, words, port, fwmark: 0 } : undefined
+  return isPlain
+    ? { family: words.family, isMarked: false, protocol: number, address: words, port, fwmark: 0 }
+    : undefined
 }
-
-const schedulers = new Known<string, Uint32Array>()
-
-/** The words of the name of a scheduler; undefined for what is for others to judge. */
-const schedulerWords = (name: string): Uint32Array | undefined => {
-  const known = schedulers.values.get(name)
-  if (known || !isName(name, mostSchedulerName)) return known
-  const made = new Uint32Array(recordFormat().service.sizeOf('scheduler') / 4)
-  new TextEncoder().encodeInto(name, new Uint8Array(made.buffer))
-  schedulers.keep(name, made)
-  return made
-}
-
-// What is added is mostly new; what is edited will be edited again.
-const destinationWord = (address: string, command: number): number =>
-  command === SET_DEST ? rememberedIpv4Word(address) : ipv4Word(address)
-
-const destinationWords = (address: string, command: number): Ipv6Words | undefined =>
-  command === SET_DEST ? rememberedIpv6Words(address) : ipv6Words(address)
 
 /** What `takeInteger` takes from 0 to 2^31-1. */
 const isAmount = (value: unknown): value is number =>
@@ -186,154 +150,226 @@ const isAmount = (value: unknown): value is number =>
 const forwardingNumber = (value: unknown): number =>
   value === undefined || value === 'dr' ? 3 : value === 'nat' ? 0 : value === 'tun' ? 2 : -1
 
-/** A deletion sends no settings, and reads none: these fit any port. */
-const ofDeleted: Properties = { forwarding: 'nat' }
-
-/** Where records go. A place is asked for when all that the record is made of has been read. */
+/** Where records go. Asked for when all that a record is made of has been read. */
 export interface Room {
-  /** In words. */
+  /** Of the next record, in words. There is room for one. */
   readonly place: number
   readonly words: Uint32Array
+  /** There is a record at the place now. */
+  advance(): void
 }
 
-const writeIpv6 = (words: Uint32Array, at: number, [a, b, c, d]: Ipv6Words): void => {
-  words[at] = a
-  words[at + 1] = b
-  words[at + 2] = c
-  words[at + 3] = d
+const writeRest = (words: Uint32Array, at: number, address: AddressWords): void => {
+  words[at + 1] = address.second
+  words[at + 2] = address.third
+  words[at + 3] = address.fourth
+}
+
+// Writing into any memory, each word that is read is written. Not read are fields whose bit is not set, the
+// rest of an IPv4 address's room, and the part of the header that is about patches.
+
+/**
+ * To the compiler (V8), what is put once into a constant object is a constant, as what is there when this file
+ * is imported is: places that it has to load, as those of a class are, make writing take twice as long.
+ */
+const layout = {} as { places: Places }
+
+const findPlaces = (): void => {
+  const found: { places?: Places } = layout
+  found.places ??= new Places()
+}
+
+/** The header (native/ipvs/codec.h), and the service as a key. What its bits do not name is not read. */
+const writeStart = (
+  words: Uint32Array,
+  at: number,
+  command: number,
+  service: PlainService,
+): void => {
+  const { places } = layout
+  const { address, isMarked } = service
+  words[at] = command
+  words[at + 1] = 0
+  words[at + places.servicePresent] = isMarked ? places.fwmarkKey : places.addressKey
+  words[at + places.serviceFamily] = service.family
+  words[at + places.protocol] = service.protocol
+  words[at + places.serviceAddress] = address.first
+  words[at + places.servicePort] = service.port
+  words[at + places.fwmark] = service.fwmark
+  if (address.family === ipv6) writeRest(words, at + places.serviceAddress, address)
+}
+
+const writeKey = (words: Uint32Array, at: number, address: AddressWords, port: number): void => {
+  const { places } = layout
+  words[at + places.family] = address.family
+  words[at + places.address] = address.first
+  words[at + places.port] = port
+  if (address.family === ipv6) writeRest(words, at + places.address, address)
+}
+
+/** What has tun forwarding and names no tunnel has the plain one. */
+const writeTunnel = (words: Uint32Array, at: number): void => {
+  const { places } = layout
+  words[at + places.destinationPresent] = places.tunBits
+  words[at + places.tunnelType] = 0
+  words[at + places.tunnelPort] = 0
+  words[at + places.tunnelFlags] = 0
+}
+
+const writeDeletion = (room: Room, service: PlainService, value: Properties): boolean => {
+  const { address, port = service.port, family } = value
+  const isPlain =
+    typeof address === 'string' &&
+    isPort(port) &&
+    (family === undefined || family === familyOf(service.family)) &&
+    hasOnly(value, isDestinationName)
+  const key = isPlain ? readAddress(address) : undefined
+  if (key?.family !== service.family) return false
+  const { places } = layout
+  const { place: at, words } = room
+  writeStart(words, at, DEL_DEST, service)
+  writeKey(words, at, key, port as number)
+  words[at + places.destinationPresent] = places.keyBits
+  room.advance()
+  return true
+}
+
+const writeDestination = (
+  room: Room,
+  command: number,
+  service: PlainService,
+  given: unknown,
+): boolean => {
+  if (given === undefined || given === null) return false
+  const value = given as Properties
+  if (command === DEL_DEST) return writeDeletion(room, service, value)
+  const { address, port = service.port, family, forwarding, tunnel } = value
+  const { weight = 1, upperThreshold = 0, lowerThreshold = 0 } = value
+  const method = forwardingNumber(forwarding)
+  if (
+    typeof address !== 'string' ||
+    !isPort(port) ||
+    !isAmount(weight) ||
+    !isAmount(upperThreshold) ||
+    !isAmount(lowerThreshold) ||
+    method < 0 ||
+    tunnel !== undefined ||
+    lowerThreshold > upperThreshold ||
+    (port !== service.port && !service.isMarked && (method !== 0 || port === 0)) ||
+    (family !== undefined && family !== familyOf(service.family)) ||
+    !hasOnly(value, isDestinationName)
+  )
+    return false
+  // What is added is mostly new; what is edited will be edited again.
+  const key = command === SET_DEST ? destinations.get(address) : readAddress(address)
+  if (key?.family !== service.family) return false
+  const { places } = layout
+  const { place: at, words } = room
+  writeStart(words, at, command, service)
+  writeKey(words, at, key, port)
+  words[at + places.destinationPresent] = places.allBits
+  words[at + places.forwarding] = method
+  words[at + places.weight] = weight
+  words[at + places.upperThreshold] = upperThreshold
+  words[at + places.lowerThreshold] = lowerThreshold
+  if (method === 2) writeTunnel(words, at)
+  room.advance()
+  return true
+}
+
+const writeService = (
+  room: Room,
+  command: number,
+  service: PlainService,
+  value: Properties,
+): boolean => {
+  const { scheduler = defaultScheduler, schedulerFlags, onePacket, persistence } = value
+  const name = typeof scheduler === 'string' ? schedulerWords(scheduler) : undefined
+  const isPlain =
+    name !== undefined &&
+    schedulerFlags === undefined &&
+    (onePacket === undefined || onePacket === false) &&
+    persistence === undefined &&
+    (service.port !== 0 || service.isMarked)
+  if (!isPlain) return false
+  const { places } = layout
+  const { place: at, words } = room
+  writeStart(words, at, command, service)
+  words[at + places.servicePresent] = service.isMarked
+    ? places.wholeFwmarkBits
+    : places.wholeAddressBits
+  words.set(name, at + places.scheduler)
+  words[at + places.flags] = 0
+  words[at + places.flags + 1] = allFlags
+  words[at + places.timeout] = 0
+  // Each client by itself.
+  words[at + places.netmask] = service.family === ipv6 ? 128 : 0xffffffff
+  words[at + places.destinationPresent] = 0
+  room.advance()
+  return true
+}
+
+const writeServiceOperation = (room: Room, command: number, operation: Properties): boolean => {
+  const { service } = operation
+  const taken = takeService(service)
+  return (
+    taken !== undefined &&
+    hasOnly(operation, isServiceOperationName) &&
+    writeService(room, command, taken, service as Properties)
+  )
+}
+
+// The service taken last. Within a batch many changes in a row are of one service.
+let lastValue: unknown
+let lastService: PlainService | undefined
+
+const writeOperation = (room: Room, operation: unknown): boolean => {
+  if (operation === undefined || operation === null) return false
+  const { op, service, destination } = operation as Properties
+  const command = commandOf(op)
+  if (isOfService(command)) return writeServiceOperation(room, command, operation as Properties)
+  if (command === 0 || !hasOnly(operation as Properties, isOperationName)) return false
+  if (service !== lastValue || service === undefined) {
+    lastService = takeService(service)
+    lastValue = service
+  }
+  return lastService !== undefined && writeDestination(room, command, lastService, destination)
 }
 
 /**
- * Writes into any memory: each word that is read is written. Not read are fields whose bit is not
- * set, the rest of an IPv4 address's room, and the part of the header that is about patches.
+ * Writes operations of a batch, from the number `from` on. Answers the number of the first one that is for
+ * others to judge, `end` when there is none.
  */
-export class DirectWriter {
-  readonly #places = new Places()
-  // The service taken last. Within a batch many changes in a row are of one service.
-  #value: unknown
-  #service: PlainService | undefined
-
-  /** Before and after what the caller may have changed its service, and whenever it is done with it. */
-  forget(): void {
-    this.#value = undefined
+export const writeOperations = (
+  room: Room,
+  operations: readonly unknown[],
+  from: number,
+  end: number,
+): number => {
+  findPlaces()
+  // The caller may have changed its service since, and may do so in a getter that makes a batch.
+  lastValue = undefined
+  let index = from
+  try {
+    while (index < end && writeOperation(room, operations[index])) ++index
+  } finally {
+    lastValue = undefined
   }
+  return index
+}
 
-  /** As {@link write}, for the next operation of a batch. */
-  writeNext(room: Room, operation: unknown): boolean {
-    if (typeof operation !== 'object' || operation === null) return false
-    const { op, service, destination } = operation as Properties
-    const command = commandOf(op)
-    if (isOfService(command)) {
-      const taken = takeService(service)
-      return (
-        taken !== undefined &&
-        hasOnly(operation as Properties, isServiceOperationName) &&
-        this.#writeService(room, command, taken, service as Properties)
-      )
-    }
-    if (command === 0 || !hasOnly(operation as Properties, isOperationName)) return false
-    if (service !== this.#value || service === undefined) {
-      this.#service = takeService(service)
-      this.#value = service
-    }
-    return this.#service !== undefined && this.#write(room, command, this.#service, destination)
-  }
-
-  /** Writes a change; false, and nothing is written, when it is for others to judge. */
-  write(room: Room, verb: DirectVerb, service: unknown, destination: unknown): boolean {
-    const command = commandOf(verb)
-    const taken = takeService(service)
-    if (!taken) return false
-    return isOfService(command)
-      ? this.#writeService(room, command, taken, service as Properties)
-      : this.#write(room, command, taken, destination)
-  }
-
-  #write(room: Room, command: number, service: PlainService, value: unknown): boolean {
-    if (typeof value !== 'object' || value === null) return false
-    const isIpv6 = service.family === ipv6
-    const { address, port = service.port, family } = value as Properties
-    if (typeof address !== 'string') return false
-    const word = isIpv6 ? 0 : destinationWord(address, command)
-    const four = isIpv6 ? destinationWords(address, command) : undefined
-    const isPlain =
-      (word !== 0 || four !== undefined) &&
-      isPort(port) &&
-      (family === undefined || family === familyOf(service.family)) &&
-      hasOnly(value as Properties, isDestinationName)
-    if (!isPlain) return false
-    const settings = command === DEL_DEST ? ofDeleted : (value as Properties)
-    const { forwarding, tunnel, weight = 1, upperThreshold = 0, lowerThreshold = 0 } = settings
-    const method = forwardingNumber(forwarding)
-    const isWhole =
-      method >= 0 &&
-      tunnel === undefined &&
-      (port === service.port || service.fwmark !== 0 || (method === 0 && port !== 0)) &&
-      isAmount(weight) &&
-      isAmount(upperThreshold) &&
-      isAmount(lowerThreshold) &&
-      lowerThreshold <= upperThreshold
-    if (!isWhole) return false
-    const places = this.#places
-    const { place: at, words } = room
-    this.#writeStart(words, at, command, service)
-    words[at + places.family] = service.family
-    if (four) writeIpv6(words, at + places.address, four)
-    else words[at + places.address] = word
-    words[at + places.port] = port
-    words[at + places.destinationPresent] =
-      command === DEL_DEST ? places.keyBits : method === 2 ? places.tunBits : places.allBits
-    words[at + places.forwarding] = method
-    words[at + places.weight] = weight
-    words[at + places.upperThreshold] = upperThreshold
-    words[at + places.lowerThreshold] = lowerThreshold
-    // Read with tun alone.
-    words[at + places.tunnelType] = 0
-    words[at + places.tunnelPort] = 0
-    words[at + places.tunnelFlags] = 0
-    return true
-  }
-
-  #writeService(room: Room, command: number, service: PlainService, value: Properties): boolean {
-    const { scheduler = defaultScheduler, schedulerFlags, onePacket, persistence } = value
-    const name = typeof scheduler === 'string' ? schedulerWords(scheduler) : undefined
-    const isPlain =
-      name !== undefined &&
-      schedulerFlags === undefined &&
-      (onePacket === undefined || onePacket === false) &&
-      persistence === undefined &&
-      (service.port !== 0 || service.fwmark !== 0)
-    if (!isPlain) return false
-    const places = this.#places
-    const { place: at, words } = room
-    this.#writeStart(words, at, command, service)
-    words[at + places.servicePresent] =
-      service.fwmark === 0 ? places.wholeAddressBits : places.wholeFwmarkBits
-    words.set(name, at + places.scheduler)
-    words[at + places.flags] = 0
-    words[at + places.flags + 1] = allFlags
-    words[at + places.timeout] = 0
-    // Each client by itself.
-    words[at + places.netmask] = service.family === ipv6 ? 128 : 0xffffffff
-    words[at + places.destinationPresent] = 0
-    return true
-  }
-
-  /** The header (native/ipvs/codec.h), and the service as a key. */
-  #writeStart(words: Uint32Array, at: number, command: number, service: PlainService): void {
-    const places = this.#places
-    words[at] = command
-    words[at + 1] = 0
-    words[at + places.serviceFamily] = service.family
-    if (service.fwmark !== 0) {
-      words[at + places.servicePresent] = places.fwmarkKey
-      words[at + places.fwmark] = service.fwmark
-      return
-    }
-    words[at + places.servicePresent] = places.addressKey
-    words[at + places.protocol] = service.protocol
-    if (service.words) writeIpv6(words, at + places.serviceAddress, service.words)
-    else words[at + places.serviceAddress] = service.word
-    words[at + places.servicePort] = service.port
-  }
+/** Writes a change; false, and nothing is written, when it is for others to judge. */
+export const writeChange = (
+  room: Room,
+  verb: DirectVerb,
+  service: unknown,
+  destination: unknown,
+): boolean => {
+  findPlaces()
+  const command = commandOf(verb)
+  const taken = takeService(service)
+  if (taken === undefined) return false
+  return isOfService(command)
+    ? writeService(room, command, taken, service as Properties)
+    : writeDestination(room, command, taken, destination)
 }

@@ -2,7 +2,7 @@
 
 import { commandOf, commands } from './commands.js'
 import type { Command } from './commands.js'
-import { DirectWriter } from './direct.js'
+import { writeChange, writeOperations } from './direct.js'
 import type { DirectVerb, Room } from './direct.js'
 import { errorFor } from './errors.js'
 import type { IpvsError, KnownFailure } from './errors.js'
@@ -26,8 +26,11 @@ export interface Change {
   readonly patch?: { readonly defaultTimeout: number; readonly keepsScheduler: boolean }
 }
 
-/** Four changes: more than one call makes. */
-const firstCount = 4
+/** More changes than one call makes. */
+const firstCount = 3
+
+/** Bytes for so many changes, and where the next one would go. */
+const roomFor = (count: number): number => (count + 1) * recordFormat().operation.size
 
 // Kept from one group to the next, one of the first size and a large one: memory that the kernel has
 // to clear first costs as much as what is written into it, and that of a lone call more than the rest
@@ -50,15 +53,7 @@ const takeMemory = (size: number): Memory => {
 const giveBack = (memory: Memory): void => {
   const { length } = memory.bytes
   if (length >= leastLarge && length <= mostLarge) large = memory
-  else if (length === firstCount * recordFormat().operation.size) small = memory
-}
-
-let writer: DirectWriter | undefined
-
-/** Shared by all groups. */
-const directWriter = (): DirectWriter => {
-  writer ??= new DirectWriter()
-  return writer
+  else if (length === roomFor(firstCount)) small = memory
 }
 
 const kindOffset = 4
@@ -111,29 +106,45 @@ const hasFailure = ({ pairs, first }: Answer, count: number): boolean => {
   return false
 }
 
+/** Why {@link Group.outcome} has something to tell. */
+const someFailed = new Error('some changes have failed')
+
 /**
- * Changes that were called together. Whoever adds one awaits {@link done} and then asks for the
+ * Changes that were called together. Whoever adds one awaits {@link Group.ended} and then asks for the
  * failure at its number, so that an error has its caller in its stack.
  */
 export class Group implements Room {
-  /** Rejects when nothing is known of the changes, as when the handle cannot be opened. */
-  readonly done: Promise<void>
+  /** Rejects when there is something to tell: of single changes, or of all of them. */
+  readonly #made: Promise<void>
   #preparing: Promise<void> | undefined
   #missing: Map<number, Missing> | undefined
   /** Of a record. */
   readonly #size = recordFormat().operation.size
   #memory: Memory
   #count = 0
+  /** Where the next record goes, in words; there is room for it. */
+  place = 0
+  words: Uint32Array
   #answer: Answer | undefined
   #settle!: { readonly resolve: () => void; readonly reject: (error: unknown) => void }
 
   constructor(room = firstCount) {
-    this.#memory = takeMemory(room * this.#size)
-    this.done = new Promise((resolve, reject) => {
+    this.#memory = takeMemory(roomFor(room))
+    this.words = this.#memory.words
+    this.#made = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
     // Whoever had a change in it may have given up on it.
-    this.done.catch(ignore)
+    this.#made.catch(ignore)
+  }
+
+  /** Rejects when nothing is known of the changes, as when the handle cannot be opened. */
+  async ended(): Promise<void> {
+    try {
+      await this.#made
+    } catch (error) {
+      if (error !== someFailed) throw error
+    }
   }
 
   /** Resolves, never rejects, once all changes are written; undefined when they are. */
@@ -161,14 +172,14 @@ export class Group implements Room {
 
   /** Adds a change and answers its number. */
   add(change: Change): number {
-    const at = this.#next()
-    write(this.#memory, at, change)
-    return this.#count++
+    write(this.#memory, 4 * this.place, change)
+    this.advance()
+    return this.#count - 1
   }
 
   /** Adds a plain change; -1 when it is for {@link add}, with all checks. */
   addDirect(verb: DirectVerb, service: unknown, destination: unknown): number {
-    return directWriter().write(this, verb, service, destination) ? this.#count++ : -1
+    return writeChange(this, verb, service, destination) ? this.#count - 1 : -1
   }
 
   /**
@@ -176,15 +187,7 @@ export class Group implements Room {
    * {@link add}, `end` when there is none.
    */
   addOperations(operations: readonly unknown[], from: number, end: number): number {
-    const direct = directWriter()
-    direct.forget()
-    let index = from
-    try {
-      for (; index < end && direct.writeNext(this, operations[index]); ++index) ++this.#count
-    } finally {
-      direct.forget()
-    }
-    return index
+    return writeOperations(this, operations, from, end)
   }
 
   /** What a change is to add is edited where it is there already. */
@@ -195,46 +198,39 @@ export class Group implements Room {
   /** Takes back the changes from this number on. */
   truncate(count: number): void {
     this.#count = count
+    this.place = (count * this.#size) >> 2
   }
 
-  /** Where the next record goes. */
-  #next(): number {
-    const size = this.#size
-    const at = this.#count * size
-    if (at + size > this.#memory.bytes.length) this.#grow()
-    return at
+  advance(): void {
+    const words = this.#size >> 2
+    // First, as there may be no memory.
+    if (this.place + 2 * words > this.words.length) this.#grow()
+    this.place += words
+    ++this.#count
   }
 
   #grow(): void {
     const before = this.#memory
     this.#memory = takeMemory(2 * before.bytes.length)
     this.#memory.bytes.set(before.bytes)
+    this.words = this.#memory.words
     giveBack(before)
-  }
-
-  /** For a record that is written at once. */
-  get place(): number {
-    return this.#next() >> 2
-  }
-
-  get words(): Uint32Array {
-    return this.#memory.words
   }
 
   /**
    * The outcome of the change that was added last, as a promise of its own. To be asked for once, of
-   * each change or of none: the reactions to {@link done} come in the order in which they were asked
-   * for, so that one function serves all of them.
+   * each change or of none: the reactions to one promise come in the order in which they were asked
+   * for, so that one function serves all of them. Where all were made, there is nothing to be called.
    */
   outcome(): Promise<void> {
-    return this.done.then(this.#throwNext)
+    return this.#made.then(undefined, this.#throwNext)
   }
 
   #told = 0
-  /** Made where it is thrown, in a reaction to {@link done}: so its stack leads to the caller. */
-  readonly #throwNext = (): void => {
-    const index = this.#told++
-    if (this.#answer) this.throwFailure(index)
+  /** An error is made where it is thrown, in a reaction: so its stack leads to the caller. */
+  readonly #throwNext = (error: unknown): void => {
+    if (error !== someFailed) throw error
+    this.throwFailure(this.#told++)
   }
 
   /** The failure of a change, as the addon told it. */
@@ -264,7 +260,7 @@ export class Group implements Room {
     return failure && errorFor(failure, this.requestAt(index))
   }
 
-  /** To be called in a reaction to {@link done}. */
+  /** To be called in a reaction to {@link ended}. */
   throwFailure(index: number): void {
     const error = this.errorAt(index)
     if (error) throw error
@@ -317,8 +313,12 @@ export class Group implements Room {
   }
 
   end(): void {
-    // The records of failed changes are still needed, for their errors.
-    if (!this.#answer) giveBack(this.#memory)
+    if (this.#answer) {
+      // Their records are still needed, for the errors.
+      this.#settle.reject(someFailed)
+      return
+    }
+    giveBack(this.#memory)
     this.#settle.resolve()
   }
 

@@ -1,7 +1,6 @@
-// IPv4 addresses as texts and as words: the four bytes as they are in memory. Both ways are
-// remembered, as a daemon names the same servers again and again, and finding is several times
-// cheaper than reading or writing digits. What is read has one text an address, so that each reading
-// leaves less to collect.
+// IPv4 addresses as texts and as words: the four bytes as they are in memory. Texts are remembered, as
+// the same servers are read again and again, and finding one is several times cheaper than writing
+// digits. So an address has one text, and each reading leaves less to collect.
 
 import { Known } from './known.js'
 import { littleEndian } from './memory.js'
@@ -12,9 +11,6 @@ const dot = -2
 
 /** From one part of an address to the next in its word, in bits. */
 const step = littleEndian ? 8 : -8
-
-/** A shorter text is never a part of another one, which it would keep from being collected (V8). */
-const leastPart = 13
 
 /**
  * The word of a dotted IPv4 address, as a signed integer. 0 for what is none, and for those of which
@@ -54,7 +50,6 @@ const format = (word: number): string =>
   [0, 1, 2, 3].map((index) => parts[ipv4Byte(word, index)]).join('.')
 
 const texts = new Known<number, string>()
-const words = new Known<string, number>()
 
 const learnText = (word: number): string => {
   const text = format(word)
@@ -62,18 +57,5 @@ const learnText = (word: number): string => {
   return text
 }
 
-const learnWord = (text: string): number => {
-  const word = ipv4Word(text)
-  if (word !== 0) words.keep(text.length < leastPart ? text : format(word), word)
-  return word
-}
-
 /** The text of a word, read as a signed integer. */
 export const ipv4Text = (word: number): string => texts.values.get(word) ?? learnText(word)
-
-/**
- * As {@link ipv4Word}, of an address that will be asked for again: the first time takes ten times as
- * long, later ones with the same string a quarter.
- */
-export const rememberedIpv4Word = (text: string): number =>
-  words.values.get(text) ?? learnWord(text)

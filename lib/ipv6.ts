@@ -1,5 +1,5 @@
 // IPv6 addresses as texts, as their eight groups, and as words: the sixteen bytes as they are in
-// memory. Texts and words are remembered, as those of IPv4 are (ipv4.ts).
+// memory. Texts are remembered, as those of IPv4 are (ipv4.ts).
 
 import { Known } from './known.js'
 import { littleEndian } from './memory.js'
@@ -128,18 +128,6 @@ export const ipv6Words = (text: string): Ipv6Words | undefined => {
   if (!readGroups(text, scratch) || !isOfOneMachine(scratch)) return undefined
   const [a, b, c, d, e, f, g, h] = scratch
   return [wordOf(a, b), wordOf(c, d), wordOf(e, f), wordOf(g, h)]
-}
-
-const words = new Known<string, Ipv6Words>()
-
-/** As {@link ipv6Words}, of an address that will be asked for again. */
-export const rememberedIpv6Words = (text: string): Ipv6Words | undefined => {
-  const known = words.values.get(text)
-  if (known) return known
-  const made = ipv6Words(text)
-  // A part of a longer text would keep that from being collected (V8).
-  if (made) words.keep(Buffer.from(text, 'latin1').toString('latin1'), made)
-  return made
 }
 
 interface KnownText {

@@ -158,7 +158,7 @@ export class IpvsHandle extends Controller implements Ipvs {
     group.prepare(checking)
     this.#queue.send('batch', group, 0, signal)
     await checking
-    await (signal ? this.#queue.ended(group, signal) : group.done)
+    await (signal ? this.#queue.ended(group, signal) : group.ended())
     return stepInTurns(group.outcomes())
   }
 

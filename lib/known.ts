@@ -8,13 +8,14 @@ export class Known<Key, Value> {
   readonly values = new Map<Key, Value>()
   #missed = 0
 
-  /** Where there is no room, what is kept stays, until very many have found none. */
-  keep(key: Key, value: Value): void {
+  /** False where there is no room: what is kept stays, until very many have found none. */
+  keep(key: Key, value: Value): boolean {
     if (this.values.size >= mostKept && !this.values.has(key)) {
-      if (++this.#missed < mostMissed) return
+      if (++this.#missed < mostMissed) return false
       this.#missed = 0
       this.values.clear()
     }
     this.values.set(key, value)
+    return true
   }
 }

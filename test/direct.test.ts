@@ -295,6 +295,34 @@ t.test(
   },
 )
 
+t.test('where there is no memory for a change, the others are what they were', async (t) => {
+  const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 }
+  const group = new Group()
+  const added: number[] = []
+  let refused = 0
+  const memory = globalThis.ArrayBuffer
+  function NoMemory(): never {
+    throw new RangeError('no memory')
+  }
+  for (let last = 1; last <= 9; ++last) {
+    if (last === 3) globalThis.ArrayBuffer = NoMemory as unknown as ArrayBufferConstructor
+    try {
+      if (group.addDirect('addDestination', vip, { address: `10.0.1.${last}` }) >= 0) {
+        added.push(last)
+      }
+    } catch (error) {
+      globalThis.ArrayBuffer = memory
+      t.match(error, { message: 'no memory' })
+      ++refused
+    }
+  }
+  t.equal(refused, 1)
+  t.equal(group.count, 8)
+  added.forEach((last, index) => {
+    t.match(group.requestAt(index).what(), `10.0.1.${last}:80 of service tcp 10.0.0.1:80`)
+  })
+})
+
 t.test('a getter that makes a call with a signal sends no change twice', async (t) => {
   const ipvs = createFakeIpvs()
   const vip = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const

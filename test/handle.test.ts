@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 
 import { openIpvs } from 'ipvs-netlink'
 import type { Ipvs } from 'ipvs-netlink'
+import { createFakeIpvs } from 'ipvs-netlink/testing'
 import { ChangeQueue } from '#lib/batch'
 import { Group } from '#lib/group'
 import type { Change } from '#lib/group'
@@ -136,7 +137,7 @@ const send = async (
   const group = new Group()
   for (const mark of marks) group.add(change(mark))
   queue.send('test', group, 0, signal)
-  await (signal ? queue.ended(group, signal) : group.done)
+  await (signal ? queue.ended(group, signal) : group.ended())
   return marks.map((_, index) => group.failureAt(index))
 }
 
@@ -432,6 +433,22 @@ t.test(
     t.same(await other, [undefined])
   },
 )
+
+t.test('a call of which the answer is there is not aborted any more', async (t) => {
+  const ipvs = createFakeIpvs()
+  const service = { protocol: 'tcp', address: '10.0.0.1', port: 80 } as const
+  await ipvs.addService({ ...service, scheduler: 'rr' })
+  const controller = new AbortController()
+  const { signal } = controller
+  const first = ipvs.addDestination(service, { address: '10.0.1.1' })
+  const aborting = first.then(() => {
+    controller.abort()
+  })
+  const second = ipvs.addDestination(service, { address: '10.0.1.2' }, { signal })
+  const destination = { address: '10.0.1.3' }
+  const third = ipvs.batch([{ op: 'addDestination', service, destination }], { signal })
+  t.same(await Promise.all([aborting, second, third]), [undefined, undefined, [{ ok: true }]])
+})
 
 t.test('close() waits for a sending even when its call was aborted', async (t) => {
   const bed = makeBed()

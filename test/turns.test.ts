@@ -118,7 +118,7 @@ t.test(
         const group = queue.groupFor(undefined)
         const index = group.add({ command: 'DEL_SERVICE', service: { family: 2, fwmark: 1 } })
         queue.send('test', group, index, undefined)
-        await group.done
+        await group.ended()
       },
     }
     for (const [what, call] of Object.entries(calls)) {
