@@ -14,7 +14,6 @@ using netlink::Deadline;
 using netlink::Failure;
 using netlink::Load;
 using netlink::Outcome;
-using netlink::RequestBatch;
 using netlink::Stage;
 
 // Every message of a send may fail, and the default receive buffer of a process that may not force
@@ -73,40 +72,40 @@ bool IsSilence(const Outcome& outcome) {
 
 void Client::SendChunk(uint16_t family, const uint8_t* operations, size_t count,
                        std::vector<Outcome>* outcomes) {
-  RequestBatch batch(&change_socket_);
-  OperationWriter writer(family, &batch);
+  change_batch_.Clear();
   for (size_t i = 0; i < count; ++i) {
-    if (writer.Write(operations + i * OperationSize())) continue;
+    if (writer_.Write(family, operations + i * OperationSize(), &change_batch_)) continue;
     outcomes->assign(count, Failure(Stage::kSend, EOPNOTSUPP));
     return;
   }
   // The kernel sometimes stops a daemon and sends no reply at all (kthread_stop answers -EINTR,
   // which netlink takes for a dump under way), so another request has to be the last.
   if (CommandOf(operations + (count - 1) * OperationSize()) == kDelDaemon) {
-    WriteQuery(family, kGetInfo, 0, nullptr, &batch);
+    WriteQuery(family, kGetInfo, 0, nullptr, &change_batch_);
   }
-  const Outcome outcome = netlink::Exchange(&change_socket_, &batch, Deadline(silence_), outcomes);
+  const Outcome outcome =
+      netlink::Exchange(&change_socket_, &change_batch_, Deadline(silence_), outcomes);
   if (MayBeStale(outcome, *outcomes)) outcomes->assign(outcomes->size(), outcome);
   if (!netlink::LeavesUsable(outcome)) change_socket_.Close();
 }
 
-bool Client::ApplyChunk(const uint8_t* operations, size_t count, Outcome* outcomes) {
+bool Client::ApplyChunk(const uint8_t* operations, size_t count) {
   Channel channel{&change_socket_, 0};
-  std::vector<Outcome> told;
   const Outcome reached = Reach(&channel, [&] {
-    SendChunk(channel.family, operations, count, &told);
-    return !AllAreRefused(told, ENOENT);
+    SendChunk(channel.family, operations, count, &told_);
+    return !AllAreRefused(told_, ENOENT);
   });
-  if (!reached.ok()) told.assign(count, reached);
-  const bool is_silent = IsSilence(told.back());
-  for (size_t i = 0; i < count; ++i) {
-    if (!told[i].ok()) outcomes[i] = std::move(told[i]);
-  }
-  const size_t last = count - 1;
-  if (CommandOf(operations + last * OperationSize()) == kDelDaemon && outcomes[last].ok()) {
-    ConfirmStop(operations + last * OperationSize(), &outcomes[last]);
-  }
+  if (!reached.ok()) told_.assign(count, reached);
+  const bool is_silent = IsSilence(told_.back());
+  told_.resize(count);
+  const uint8_t* last = operations + (count - 1) * OperationSize();
+  if (CommandOf(last) == kDelDaemon && told_.back().ok()) ConfirmStop(last, &told_.back());
   return is_silent;
+}
+
+Outcome Client::ApplyOne(const uint8_t* operation) {
+  ApplyChunk(operation, 1);
+  return told_.front();
 }
 
 // No refusal arrived, which of a stop is not yet a success: look whether the daemon is gone.
@@ -140,28 +139,43 @@ Outcome Client::Merge(const uint8_t* operation, Records* merged) {
   return Failure(Stage::kKernel, ENOENT);
 }
 
-void Client::ApplyPatch(const uint8_t* operation, Outcome* outcome) {
+Outcome Client::ApplyPatch(const uint8_t* operation) {
   Records merged;
-  *outcome = Merge(operation, &merged);
-  if (outcome->ok()) ApplyChunk(merged.data(), 1, outcome);
+  Outcome outcome = Merge(operation, &merged);
+  if (outcome.ok()) outcome = ApplyOne(merged.data());
   // Reading failed, so nothing was changed.
-  if (merged.empty() && outcome->stage == Stage::kReply) outcome->stage = Stage::kFamily;
+  if (merged.empty() && outcome.stage == Stage::kReply) outcome.stage = Stage::kFamily;
+  return outcome;
 }
 
-void Client::AddOrEdit(const uint8_t* operation, Outcome* outcome) {
+Outcome Client::AddOrEdit(const uint8_t* operation) {
   const bool is_service = CommandOf(operation) == kNewService;
   Records edit(operation, operation + OperationSize());
   netlink::Store<uint32_t>(&edit[offsetof(OperationHeader, command)],
                            is_service ? kSetService : kSetDest);
+  Outcome outcome;
   for (int tries = 0; tries < kTriesToAddOrEdit; ++tries) {
-    *outcome = {};
-    ApplyChunk(operation, 1, outcome);
-    if (!netlink::IsRefusal(*outcome, EEXIST)) return;
-    Outcome edited;
-    ApplyChunk(edit.data(), 1, &edited);
-    if (netlink::IsRefusal(edited, is_service ? ESRCH : ENOENT)) continue;
-    *outcome = edited;
-    return;
+    outcome = ApplyOne(operation);
+    if (!netlink::IsRefusal(outcome, EEXIST)) return outcome;
+    Outcome edited = ApplyOne(edit.data());
+    if (!netlink::IsRefusal(edited, is_service ? ESRCH : ENOENT)) return edited;
+  }
+  return outcome;
+}
+
+bool Client::ApplySome(const uint8_t* operations, size_t count) {
+  switch (KindOf(operations)) {
+    case kPlain:
+      return ApplyChunk(operations, count);
+    case kPatch:
+      told_.assign(1, ApplyPatch(operations));
+      return false;
+    case kEditIfExists:
+      told_.assign(1, AddOrEdit(operations));
+      return false;
+    default:
+      told_.assign(1, Failure(Stage::kSend, EINVAL));
+      return false;
   }
 }
 
@@ -169,29 +183,28 @@ void Client::Apply(netlink::Bytes operations, std::vector<Outcome>* outcomes) {
   const std::lock_guard<std::mutex> lock(changing_);
   const size_t count = operations.size / OperationSize();
   outcomes->clear();
-  outcomes->resize(count);
   size_t length = 0;
   for (size_t done = 0; done < count; done += length) {
     const uint8_t* next = operations.data + done * OperationSize();
-    const uint32_t kind = KindOf(next);
-    length = kind == kPlain ? ChunkLength(next, count - done) : 1;
-    Outcome* told = outcomes->data() + done;
-    bool is_silent = false;
-    if (kind == kPlain) {
-      is_silent = ApplyChunk(next, length, told);
-    } else if (kind == kPatch) {
-      ApplyPatch(next, told);
-    } else if (kind == kEditIfExists) {
-      AddOrEdit(next, told);
-    } else {
-      *told = Failure(Stage::kSend, EINVAL);
+    length = KindOf(next) == kPlain ? ChunkLength(next, count - done) : 1;
+    const bool is_silent = ApplySome(next, length) || IsSilence(told_.back());
+    for (size_t i = 0; i < length; ++i) {
+      if (told_[i].ok()) continue;
+      outcomes->resize(count);
+      (*outcomes)[done + i] = told_[i];
     }
     // A kernel that does not answer would cost the whole silence again for every further chunk.
-    if (!is_silent && !IsSilence(told[length - 1])) continue;
+    if (!is_silent) continue;
+    outcomes->resize(count);
     std::fill(outcomes->begin() + static_cast<ptrdiff_t>(done + length), outcomes->end(),
               Failure(Stage::kSend, ECANCELED));
     return;
   }
+}
+
+void Client::Apply(const Records& operations, std::vector<Outcome>* outcomes) {
+  Apply(netlink::Bytes{operations.data(), operations.size()}, outcomes);
+  outcomes->resize(operations.size() / OperationSize());
 }
 
 }  // namespace ipvs

@@ -21,12 +21,12 @@ class Client {
   Client(std::shared_ptr<netlink::NetworkNamespace> where, int silence)
       : where_(std::move(where)), silence_(silence) {}
 
-  // Carries out operations (see codec.h) in order; one outcome each. One caller at a time: others
-  // wait, so that the changes of one handle are never interleaved.
+  // Carries out operations (see codec.h) in order. One outcome each, or none where all were carried
+  // out. One caller at a time: others wait, so that the changes of one handle are never
+  // interleaved.
   void Apply(netlink::Bytes operations, std::vector<netlink::Outcome>* outcomes);
-  void Apply(const Records& operations, std::vector<netlink::Outcome>* outcomes) {
-    Apply(netlink::Bytes{operations.data(), operations.size()}, outcomes);
-  }
+  // One outcome each.
+  void Apply(const Records& operations, std::vector<netlink::Outcome>* outcomes);
 
   // `service` is the configuration part of a service record that identifies it.
   netlink::Outcome ReadService(const Records& service, Records* found);
@@ -88,15 +88,17 @@ class Client {
   // Which socket the next dump of destinations is for; opened where that is still to be done.
   netlink::Outcome Choose(const Channel& channel, Channel* chosen);
   // changes.cc
-  // Fills in what failed; the outcomes are ok before. Answers whether the kernel fell silent, which
-  // the outcomes do not always say (see SendChunk).
-  bool ApplyChunk(const uint8_t* operations, size_t count, netlink::Outcome* outcomes);
+  // Plain operations of one send, or another one alone. Leaves their outcomes in told_, and answers
+  // whether the kernel fell silent, which they do not always say (see SendChunk).
+  bool ApplySome(const uint8_t* operations, size_t count);
+  bool ApplyChunk(const uint8_t* operations, size_t count);
+  netlink::Outcome ApplyOne(const uint8_t* operation);
   // The last outcome is that of the last request sent, which may be one more than there are
   // operations.
   void SendChunk(uint16_t family, const uint8_t* operations, size_t count,
                  std::vector<netlink::Outcome>* outcomes);
-  void ApplyPatch(const uint8_t* operation, netlink::Outcome* outcome);
-  void AddOrEdit(const uint8_t* operation, netlink::Outcome* outcome);
+  netlink::Outcome ApplyPatch(const uint8_t* operation);
+  netlink::Outcome AddOrEdit(const uint8_t* operation);
   netlink::Outcome Merge(const uint8_t* operation, Records* merged);
   void ConfirmStop(const uint8_t* operation, netlink::Outcome* outcome);
 
@@ -109,6 +111,9 @@ class Client {
 
   std::mutex changing_;
   netlink::Socket change_socket_;
+  netlink::RequestBatch change_batch_{&change_socket_};
+  OperationWriter writer_;
+  std::vector<netlink::Outcome> told_;  // of the last send
 
   // A dump has its socket to itself until its last datagram is read, so concurrent reads take one
   // each; idle ones are kept for the next.

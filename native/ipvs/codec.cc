@@ -23,11 +23,13 @@ void WriteService(const uint8_t* service, uint32_t rows, MessageWriter* writer,
   writer->EndNest(nest);
 }
 
-void WriteDestination(const uint8_t* destination, MessageWriter* writer,
+void WriteDestination(const uint8_t* destination, const uint8_t* service, MessageWriter* writer,
                       std::vector<Place>* places) {
   const auto family = Load<uint32_t>(destination + offsetof(DestinationRecord, family));
+  const bool is_its_services = family == Load<uint32_t>(service + offsetof(ServiceRecord, family));
+  const uint32_t rows = is_its_services ? kAllRows & ~kDestinationFamilyRow : kAllRows;
   const size_t nest = writer->BeginNest(kAttrDest);
-  netlink::Encode(kDestinationTable, destination, kAllRows, AddressSize(family), writer, places);
+  netlink::Encode(kDestinationTable, destination, rows, AddressSize(family), writer, places);
   writer->EndNest(nest);
 }
 
@@ -84,39 +86,53 @@ bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestB
     WriteDaemon(service, &writer);
   } else {
     if (!IsEmpty(service)) WriteService(service, kAllRows, &writer, places);
-    if (!IsEmpty(destination)) WriteDestination(destination, &writer, places);
+    if (!IsEmpty(destination)) WriteDestination(destination, service, &writer, places);
   }
   writer.End();
   return true;
 }
 
-bool OperationWriter::Write(const uint8_t* operation) {
-  if (IsLikeModel(operation)) {
-    values_.Overwrite(operation, batch_->Repeat());
+// What the layout of a message depends on: the family's number, the command, which fields there
+// are, and the families of the addresses.
+OperationWriter::Model OperationWriter::ModelOf(uint16_t family, const uint8_t* operation) {
+  const auto word = [operation](size_t at) { return Load<uint32_t>(operation + at); };
+  return {family,
+          word(offsetof(OperationHeader, command)),
+          word(OperationServiceOffset()),
+          word(ServiceFamilyOffset()),
+          word(OperationDestinationOffset()),
+          word(DestinationFamilyOffset())};
+}
+
+bool OperationWriter::IsLikeModel(uint16_t family, const uint8_t* operation) const {
+  const auto is_same = [&](size_t index, size_t at) {
+    return Load<uint32_t>(operation + at) == model_[index];
+  };
+  return family == model_[0] && is_same(1, offsetof(OperationHeader, command)) &&
+         is_same(2, OperationServiceOffset()) && is_same(3, ServiceFamilyOffset()) &&
+         is_same(4, OperationDestinationOffset()) && is_same(5, DestinationFamilyOffset());
+}
+
+bool OperationWriter::Write(uint16_t family, const uint8_t* operation,
+                            netlink::RequestBatch* batch) {
+  if (IsLikeModel(family, operation)) {
+    values_.Overwrite(operation, batch->Repeat({message_.data(), message_.size()}));
     return true;
   }
   std::vector<Place> places;
-  model_ = nullptr;
-  if (!WriteOperation(family_, operation, batch_, &places)) return false;
+  model_ = {};
+  if (!WriteOperation(family, operation, batch, &places)) return false;
   // Those are the model's.
   const auto is_family = [&](const Place& place) {
     const auto at = static_cast<size_t>(place.field - operation);
     return at == ServiceFamilyOffset() || at == DestinationFamilyOffset();
   };
   places.erase(std::remove_if(places.begin(), places.end(), is_family), places.end());
-  if (values_.Learn(places, operation) && !places.empty()) model_ = operation;
+  if (!batch->sendable() || !values_.Learn(places, operation) || places.empty()) return true;
+  const netlink::Bytes message = batch->writer().message();
+  message_.assign(message.data, message.data + message.size);
+  model_ = ModelOf(family, operation);
   return true;
-}
-
-bool OperationWriter::IsLikeModel(const uint8_t* operation) const {
-  if (model_ == nullptr) return false;
-  const auto is_same = [&](size_t at) {
-    return Load<uint32_t>(operation + at) == Load<uint32_t>(model_ + at);
-  };
-  // What the layout of the message depends on.
-  return is_same(offsetof(OperationHeader, command)) && is_same(OperationServiceOffset()) &&
-         is_same(ServiceFamilyOffset()) && is_same(OperationDestinationOffset()) &&
-         is_same(DestinationFamilyOffset());
 }
 
 void WriteQuery(uint16_t family, Command command, uint16_t flags, const uint8_t* service,

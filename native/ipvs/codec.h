@@ -1,6 +1,7 @@
 // Records into IPVS messages, and IPVS messages into records.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -42,19 +43,19 @@ bool WriteOperation(uint16_t family, const uint8_t* operation, netlink::RequestB
                     std::vector<netlink::Place>* places = nullptr);
 
 // The same for many, of which most are like the one before but for their values: its message is
-// then copied, and the values written over. The operations must stay where they are.
+// then copied, and the values written over.
 class OperationWriter {
  public:
-  OperationWriter(uint16_t family, netlink::RequestBatch* batch) : family_(family), batch_(batch) {}
-  bool Write(const uint8_t* operation);
+  bool Write(uint16_t family, const uint8_t* operation, netlink::RequestBatch* batch);
 
  private:
-  bool IsLikeModel(const uint8_t* operation) const;
+  using Model = std::array<uint32_t, 6>;
+  static Model ModelOf(uint16_t family, const uint8_t* operation);
+  bool IsLikeModel(uint16_t family, const uint8_t* operation) const;
 
-  const uint16_t family_;
-  netlink::RequestBatch* batch_;
-  const uint8_t* model_ = nullptr;  // of the last message
-  netlink::Values values_;          // of the model's message
+  Model model_{};  // of the message; that of none before there is one
+  std::vector<uint8_t> message_;
+  netlink::Values values_;
 };
 
 // Appends a request that reads; `service` may be null. `flags` is NLM_F_DUMP or 0.

@@ -49,21 +49,21 @@ Outcome Send(Socket* socket, RequestBatch* batch) {
 }  // namespace
 
 MessageWriter& RequestBatch::Begin(uint16_t type, uint16_t flags) {
-  const uint32_t sequence = socket_->NextSequence();
-  sequences_.push_back(sequence);
   sendable_ = sendable_ && type >= NLMSG_MIN_TYPE;
-  writer_.Begin(type, static_cast<uint16_t>(flags | NLM_F_REQUEST), sequence);
+  writer_.Begin(type, static_cast<uint16_t>(flags | NLM_F_REQUEST), NextSequence());
   return writer_;
 }
 
 class BatchExchange {
  public:
   BatchExchange(RequestBatch* batch, std::vector<Outcome>* outcomes, const ReplyReader& read)
-      : sequences_(batch->sequences_), outcomes_(outcomes), read_(read) {
-    // Cheaper than copies of one.
-    outcomes_->clear();
-    outcomes_->resize(sequences_.size());
-    told_.assign(sequences_.size(), false);
+      : batch_(*batch), outcomes_(outcomes), read_(read) {
+    // Those of the exchange before are mostly of as many, and mostly ok: cheaper than making them.
+    outcomes_->resize(batch_.count_);
+    for (Outcome& outcome : *outcomes_) {
+      if (!outcome.ok()) outcome = {};
+    }
+    told_.assign(batch_.count_, false);
     batch->writer_.AcknowledgeLast();
   }
 
@@ -75,7 +75,7 @@ class BatchExchange {
     MessageReader messages(datagram);
     Message message;
     while (messages.Next(&message)) {
-      const std::optional<size_t> index = IndexOf(message.sequence);
+      const std::optional<size_t> index = batch_.IndexOf(message.sequence);
       if (!index) continue;  // an answer to a request that was given up
       progressed_ = true;
       if (!TakeOne(*index, message)) return Failure(Stage::kReply, EBADMSG);
@@ -91,26 +91,17 @@ class BatchExchange {
   }
 
  private:
-  // Sequence numbers of a batch are consecutive but for the skipped 0.
-  std::optional<size_t> IndexOf(uint32_t sequence) const {
-    for (const uint32_t skipped : {0U, 1U}) {
-      const uint32_t index = sequence - sequences_.front() - skipped;
-      if (index < sequences_.size() && sequences_[index] == sequence) return index;
-    }
-    return std::nullopt;
-  }
-
   bool TakeOne(size_t index, const Message& message) {
     if (message.type != NLMSG_ERROR) return !read_ || read_(index, message);
     const std::optional<Outcome> verdict = ReadVerdict(message);
     if (!verdict) return false;
     (*outcomes_)[index] = *verdict;
     told_[index] = true;
-    done_ = done_ || index + 1 == sequences_.size();
+    done_ = done_ || index + 1 == batch_.count_;
     return true;
   }
 
-  const std::vector<uint32_t>& sequences_;
+  const RequestBatch& batch_;
   std::vector<Outcome>* outcomes_;
   const ReplyReader& read_;
   std::vector<bool> told_;
@@ -143,7 +134,7 @@ Outcome ExchangeOne(Socket* socket, RequestBatch* batch, Deadline deadline,
 class DumpExchange {
  public:
   DumpExchange(const RequestBatch& batch, const std::function<bool(const Message&)>& read)
-      : sequence_(batch.sequences_.front()), read_(read) {}
+      : sequence_(batch.first_), read_(read) {}
 
   bool done() const { return done_; }
   bool progressed() const { return progressed_; }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "netlink/message.h"
@@ -19,11 +20,13 @@ class RequestBatch {
 
   // Starts the next message; the caller appends to it and then calls writer().End().
   MessageWriter& Begin(uint16_t type, uint16_t flags);
-  // Writes the last message once more, as one of its own; answers where it begins.
-  uint8_t* Repeat() {
-    const uint32_t sequence = socket_->NextSequence();
-    sequences_.push_back(sequence);
-    return writer_.Repeat(sequence);
+  // The next message is one of before, written once more; answers where it begins.
+  uint8_t* Repeat(Bytes message) { return writer_.Repeat(message, NextSequence()); }
+  // For the next send; the memory is kept.
+  void Clear() {
+    writer_.Clear();
+    count_ = 0;
+    sendable_ = true;
   }
   MessageWriter& writer() { return writer_; }
 
@@ -35,9 +38,22 @@ class RequestBatch {
   friend class BatchExchange;
   friend class DumpExchange;
 
+  uint32_t NextSequence() {
+    const uint32_t sequence = socket_->NextSequence();
+    if (count_++ == 0) first_ = sequence;
+    return sequence;
+  }
+  // The message of that number: they are consecutive, but that 0 is skipped.
+  std::optional<size_t> IndexOf(uint32_t sequence) const {
+    const uint32_t index = sequence - first_ - (sequence < first_ ? 1 : 0);
+    if (sequence == 0 || index >= count_) return std::nullopt;
+    return index;
+  }
+
   Socket* socket_;
   MessageWriter writer_;
-  std::vector<uint32_t> sequences_;
+  uint32_t first_ = 0;  // number
+  size_t count_ = 0;
   bool sendable_ = true;
 };
 

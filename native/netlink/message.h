@@ -54,17 +54,17 @@ class MessageWriter {
   }
   void Advance(const uint8_t* end) { length_ = static_cast<size_t>(end - buffer_.get()); }
 
-  // Writes the message written last once more, with another number; answers where it begins.
-  uint8_t* Repeat(uint32_t sequence) {
-    const size_t size = length_ - message_;
+  // Writes a whole message of before once more, with another number; answers where it begins.
+  uint8_t* Repeat(Bytes message, uint32_t sequence) {
     message_ = length_;
-    uint8_t* at = Extend(size);
-    std::memcpy(at, at - size, size);
+    uint8_t* at = Extend(message.size);
+    std::memcpy(at, message.data, message.size);
     Store<uint32_t>(at + offsetof(nlmsghdr, nlmsg_seq), sequence);
     return at;
   }
-  // Where the message that was begun last begins.
-  const uint8_t* message() const { return buffer_.get() + message_; }
+  // The message that was begun last.
+  Bytes message() const { return {buffer_.get() + message_, length_ - message_}; }
+  void Clear() { length_ = 0; }
 
   // Asks for an acknowledgement of the message written last.
   void AcknowledgeLast();

@@ -176,7 +176,8 @@ void Encode(const Table& table, const uint8_t* record, uint32_t rows, size_t add
     if (places != nullptr) {
       const auto size = static_cast<uint16_t>(row.wire == Wire::kAddress ? address_size : row.size);
       const uint8_t* payload = at + kAttributeHeader;
-      places->push_back({row.wire, size, field, static_cast<size_t>(payload - writer->message())});
+      places->push_back(
+          {row.wire, size, field, static_cast<size_t>(payload - writer->message().data)});
     }
     at = PutRow(at, row, field, address_size);
   }

@@ -23,9 +23,9 @@ void Merge(const ipvs::Records& patch, const ipvs::Records& current) {
 void CompareWriters(uint16_t family, const ipvs::Records& operations, netlink::Bytes expected) {
   netlink::Socket unopened;
   netlink::RequestBatch batch(&unopened);
-  ipvs::OperationWriter writer(family, &batch);
+  ipvs::OperationWriter writer;
   for (size_t at = 0; at < operations.size(); at += ipvs::OperationSize()) {
-    if (!writer.Write(operations.data() + at)) std::abort();
+    if (!writer.Write(family, operations.data() + at, &batch)) std::abort();
   }
   const netlink::Bytes found = batch.writer().bytes();
   if (!std::equal(found.data, found.data + found.size, expected.data,

@@ -197,7 +197,7 @@ void TestCopiedMessages() {
   netlink::Socket second;
   netlink::RequestBatch alone(&first);
   netlink::RequestBatch together(&second);
-  ipvs::OperationWriter writer(36, &together);
+  ipvs::OperationWriter writer;
   ipvs::Records operations;
   uint8_t number = 1;
   for (const uint32_t command : {ipvs::kSetDest, ipvs::kNewService, ipvs::kSetDest}) {
@@ -208,7 +208,7 @@ void TestCopiedMessages() {
   }
   for (size_t at = 0; at < operations.size(); at += ipvs::OperationSize()) {
     Check(ipvs::WriteOperation(36, &operations[at], &alone), "the operation is written");
-    Check(writer.Write(&operations[at]), "the operation is written with others");
+    Check(writer.Write(36, &operations[at], &together), "the operation is written with others");
   }
   const netlink::Bytes expected = alone.writer().bytes();
   const netlink::Bytes found = together.writer().bytes();
