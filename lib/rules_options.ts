@@ -124,8 +124,9 @@ const valueOf = (
   if (argument === 'optional' && (next === undefined || next.startsWith('-'))) return undefined
   // What ipvsadm -S writes of a service whose only flag it has no name for.
   if (next === undefined && spelling === '-b') return ''
-  // ipvsadm would take an option for the value, as which it makes no sense.
-  if (next === undefined || kinds.has(next)) throw badRule(`${spelling} needs a value`)
+  // ipvsadm would take an option for the value, as which it makes no sense, but for the mark 2^32-6, as it writes it.
+  const isMark = next === '-6' && (spelling === '-f' || spelling === '--fwmark-service')
+  if (next === undefined || (kinds.has(next) && !isMark)) throw badRule(`${spelling} needs a value`)
   words.shift()
   return next
 }

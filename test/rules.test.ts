@@ -263,6 +263,15 @@ t.test('spelling, order and blanks make no difference', async () => {
   )
 })
 
+t.test('marks as ipvsadm writes them, with a sign, also the one that is an option', async (t) => {
+  const table = tableOf('-A -f -30\n-A -f -6 -6\n-a -f -6 -6 -r [2001:db8::1]:80\n-A -f -1')
+  t.match(table, [
+    { fwmark: 2 ** 32 - 30, family: 'ipv4' },
+    { fwmark: 2 ** 32 - 6, family: 'ipv6', destinations: [{ address: '2001:db8::1' }] },
+    { fwmark: 2 ** 32 - 1, family: 'ipv4' },
+  ])
+})
+
 t.test('any text at all is rules or is refused', async () => {
   const words = fc.constantFrom(
     ...'-A -E -D -a -e -d -C -Z -t -u -f -6 -r -m -g -i -w -x -y -p -M -b -s -o --pe --set -- - -p= --weight= = 1 0 -1 10.0.0.1:80 [::1]:80 [ ] : # rr sip sh-port , ipvsadm'.split(
