@@ -5,7 +5,7 @@
 /** @typedef {{ work: string, contender: string, count: number } & Record<string, any>} Row */
 /** @typedef {{ kernel: string, node: string, rows: Row[] }} Figures */
 
-/** How much dearer, relative to raw C, something of ours may have become: a tenth. */
+/** How much dearer, relative to raw C, something of ours may have become. */
 export const tolerance = 0.15
 
 /** @param {number} value */
